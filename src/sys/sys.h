@@ -191,6 +191,7 @@ int sys_mincore(void *addr, size_t len, unsigned char *vec);
 /* <uapi/cachestat.h>; -ENOSYS before Linux 6.5. */
 int sys_cachestat(int fd, struct cachestat_range *range, struct cachestat *ret, unsigned flags);
 int sys_getrlimit(int resource, struct rlimit *ret);
+pid_t sys_getpid(void);
 /* CPUs that this thread may run on, at least 1; cannot fail. */
 unsigned sys_cpus(void);
 

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* Which error an injected fault is. */
+#include "sys/fault.h"
+
+#ifdef DECANT_FAULTS
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sys/wrap.h"
+
+#define FAULT_ERRNO_MAX 4095
+
+/* What a caller should expect of these; all others: EIO. */
+static const struct {
+	const char *name;
+	int error;
+} fault_plausible[] = {
+	{ "accept4", EMFILE },
+	{ "addseals", EBUSY },
+	{ "aligned_alloc", ENOMEM },
+	{ "bind", EADDRINUSE },
+	{ "cachestat", EOPNOTSUPP },
+	{ "calloc", ENOMEM },
+	{ "connect", ECONNREFUSED },
+	{ "copy_file_range", EXDEV },
+	{ "dupfd_cloexec", EMFILE },
+	{ "epoll_create1", EMFILE },
+	{ "epoll_ctl", ENOMEM },
+	{ "epoll_wait", EINTR },
+	{ "eventfd", EMFILE },
+	{ "fallocate", ENOSPC },
+	{ "ficlone", EOPNOTSUPP },
+	{ "ficlonerange", EOPNOTSUPP },
+	{ "getpeername", ENOBUFS },
+	{ "getrlimit", EINVAL },
+	{ "getseals", EINVAL },
+	{ "getsockname", ENOBUFS },
+	{ "getsockopt", ENOPROTOOPT },
+	{ "listen", EADDRINUSE },
+	{ "lseek", ESPIPE },
+	{ "madvise", ENOMEM },
+	{ "malloc", ENOMEM },
+	{ "memfd_create", EMFILE },
+	{ "mincore", EAGAIN },
+	{ "mmap", ENOMEM },
+	{ "munmap", ENOMEM },
+	{ "open", EMFILE },
+	{ "openat", EMFILE },
+	{ "openat2", EMFILE },
+	{ "pipe2", EMFILE },
+	{ "poll", EINTR },
+	{ "posix_fadvise", EINVAL },
+	{ "process_vm_readv", ESRCH },
+	{ "pwrite", ENOSPC },
+	{ "pwritev2", ENOSPC },
+	{ "realloc", ENOMEM },
+	{ "recv", ECONNRESET },
+	{ "recvmsg", ECONNRESET },
+	{ "send", ECONNRESET },
+	{ "sendmsg", ECONNRESET },
+	{ "setfl", EPERM },
+	{ "setlease", EAGAIN },
+	{ "setpipe_sz", EPERM },
+	{ "setsockopt", ENOPROTOOPT },
+	{ "shutdown", ENOTCONN },
+	{ "sigmask", EINVAL },
+	{ "sigtimedwait", EINTR },
+	{ "socket", EMFILE },
+	{ "socketpair", EMFILE },
+	{ "strdup", ENOMEM },
+	{ "thread_create", EAGAIN },
+	{ "thread_join", EINVAL },
+	{ "uring_has_op", ENOMEM },
+	{ "uring_init", EPERM },
+	{ "uring_register_buffers", ENOMEM },
+	{ "uring_register_buffers_sparse", ENOMEM },
+	{ "uring_send_zc", ECONNRESET },
+	{ "uring_submit", EAGAIN },
+	{ "uring_update_buffers", ENOMEM },
+	{ "uring_wait", EINTR },
+	{ "uring_write", ENOSPC },
+	{ "write", EPIPE },
+	{ "writev", EPIPE },
+};
+
+int fault_errno_of(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(fault_plausible) / sizeof(fault_plausible[0]); i++)
+		if (strcmp(fault_plausible[i].name, name) == 0)
+			return fault_plausible[i].error;
+	return EIO;
+}
+
+int fault_errno_parse(const char *s)
+{
+	char *end;
+	long n = strtol(s, &end, 10);
+	int e;
+
+	if (end != s && *end == '\0')
+		return n > 0 && n <= FAULT_ERRNO_MAX ? (int)n : 0;
+	for (e = 1; e <= 133; e++)
+		if (strerrorname_np(e) && strcmp(strerrorname_np(e), s) == 0)
+			return e;
+	return 0;
+}
+
+#else
+
+typedef int fault_errno_is_not_compiled_in; /* ISO C wants something here */
+
+#endif

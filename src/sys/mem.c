@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "sys/sys.h"
+#include "sys/wrap.h"
+#include "uapi/cachestat.h"
+
+/* -------------------------------------------------------------- the heap */
+
+void *sys_malloc(size_t len)
+{
+	return sys_fault("malloc") ? NULL : malloc(len ? len : 1);
+}
+
+void *sys_calloc(size_t n, size_t len)
+{
+	return sys_fault("calloc") ? NULL : calloc(n ? n : 1, len ? len : 1);
+}
+
+void *sys_realloc(void *p, size_t len)
+{
+	return sys_fault("realloc") ? NULL : realloc(p, len ? len : 1);
+}
+
+void *sys_aligned_alloc(size_t align, size_t len)
+{
+	void *p;
+
+	if (sys_fault("aligned_alloc") || posix_memalign(&p, align, len ? len : 1))
+		return NULL;
+	return p;
+}
+
+char *sys_strdup(const char *s)
+{
+	return sys_fault("strdup") ? NULL : strdup(s);
+}
+
+/* -------------------------------------------------------------- mappings */
+
+int sys_mmap(void **ret, void *addr, size_t len, int prot, int flags, int fd, uint64_t off)
+{
+	int r = sys_fault("mmap");
+	void *p;
+
+	if (r < 0)
+		return r;
+	p = mmap(addr, len, prot, flags, fd, (off_t)off);
+	if (p == MAP_FAILED)
+		return -errno;
+	*ret = p;
+	return 0;
+}
+
+int sys_munmap(void *addr, size_t len)
+{
+	return WRAP_AFTER("munmap", munmap(addr, len));
+}
+
+int sys_madvise(void *addr, size_t len, int advice)
+{
+	return WRAP_RETRY("madvise", madvise(addr, len, advice));
+}
+
+int sys_mincore(void *addr, size_t len, unsigned char *vec)
+{
+	return WRAP_RETRY("mincore", mincore(addr, len, vec));
+}
+
+int sys_cachestat(int fd, struct cachestat_range *range, struct cachestat *ret, unsigned flags)
+{
+	return WRAP_RETRY("cachestat", (int)syscall(SYS_cachestat, fd, range, ret, flags));
+}
+
+int sys_getrlimit(int resource, struct rlimit *ret)
+{
+	return WRAP_RETRY("getrlimit", getrlimit((__rlimit_resource_t)resource, ret));
+}
+
+/* --------------------------------------------------------------- threads */
+
+pid_t sys_getpid(void)
+{
+	return getpid();
+}
+
+unsigned sys_cpus(void)
+{
+	cpu_set_t set;
+	long n;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) > 0)
+		return (unsigned)CPU_COUNT(&set);
+	n = sysconf(_SC_NPROCESSORS_ONLN); /* more CPUs than a cpu_set_t holds */
+	return n > 0 ? (unsigned)n : 1;
+}
+
+int sys_thread_create(pthread_t *ret, const char *name, void *(*run)(void *), void *arg)
+{
+	sigset_t all, old;
+	pthread_t thread;
+	int r = sys_fault("thread_create");
+
+	if (r < 0)
+		return r;
+	(void)sigfillset(&all);
+	r = pthread_sigmask(SIG_SETMASK, &all, &old);
+	if (r)
+		return -r;
+	r = pthread_create(&thread, NULL, run, arg);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r)
+		return -r;
+	if (name)
+		(void)pthread_setname_np(thread, name); /* a nicety of ps */
+	*ret = thread;
+	return 0;
+}
+
+int sys_thread_join(pthread_t thread)
+{
+	int r = -pthread_join(thread, NULL);
+
+	return r < 0 ? r : sys_fault("thread_join");
+}

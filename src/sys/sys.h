@@ -148,6 +148,8 @@ int sys_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags);
 /* ------------------------------- waiting: wait.c, EINTR: return */
 
 int sys_poll(struct pollfd *fds, unsigned n, int timeout_ms);
+/* timeout_ns: UINT64_MAX waits without limit; finer than sys_poll(). */
+int sys_poll_ns(struct pollfd *fds, unsigned n, uint64_t timeout_ns);
 int sys_epoll_create1(int flags);
 int sys_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event);
 int sys_epoll_wait(int epoll_fd, struct epoll_event *events, int n, int timeout_ms);

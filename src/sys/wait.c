@@ -12,6 +12,16 @@ int sys_poll(struct pollfd *fds, unsigned n, int timeout_ms)
 	return WRAP_ONCE("poll", poll(fds, n, timeout_ms));
 }
 
+int sys_poll_ns(struct pollfd *fds, unsigned n, uint64_t timeout_ns)
+{
+	struct timespec ts = {
+		.tv_sec = (time_t)(timeout_ns / NS_PER_SECOND),
+		.tv_nsec = (long)(timeout_ns % NS_PER_SECOND),
+	};
+
+	return WRAP_ONCE("poll", ppoll(fds, n, timeout_ns == UINT64_MAX ? NULL : &ts, NULL));
+}
+
 int sys_epoll_create1(int flags)
 {
 	return WRAP_ONCE("epoll_create1", epoll_create1(flags));

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The plain piece: read into this thread's scratch, write to the sink.
+ *
+ * A peer that does not read holds no memory: what could not be written is read
+ * again later where the source allows that, and is kept (at most one piece)
+ * where it does not.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "engine/engine.h"
+#include "sys/sys.h"
+
+/* Sources that cannot be read again are taken in smaller pieces. */
+#define PLAIN_STREAM_MAX_BYTES (256u << 10)
+
+static unsigned plain_copies(const struct job *j)
+{
+	unsigned n = 0;
+
+	if (j->from.kind != DECANT_END_MEMORY)
+		n++;
+	if (j->to.kind != DECANT_END_NULL && j->to.kind != DECANT_END_MEMORY)
+		n++;
+	return n;
+}
+
+static int64_t plain_read(struct job *j, void *buf, uint64_t len)
+{
+	struct iovec iov = { .iov_base = buf, .iov_len = len };
+
+	if (!j->q->nowait || j->from.kind != DECANT_END_FILE)
+		return end_read(&j->from, j->taken, buf, len);
+	return sys_preadv2(j->from.io_fd, &iov, 1, j->from.offset + j->taken, RWF_NOWAIT);
+}
+
+/* Write what was read; *ret_done: how much the sink took. */
+static int plain_write(struct job *j, const unsigned char *buf, uint64_t len, uint64_t *ret_done)
+{
+	uint64_t done = 0;
+	int64_t n = 0;
+	bool more;
+
+	while (done < len) {
+		more = (j->flags & DECANT_MORE) ||
+		       (j->len != DECANT_TO_END && j->sent + (len - done) < j->len);
+		n = end_write(&j->to, j->sent, buf + done, len - done, more);
+		if (n < 0)
+			break;
+		if (n == 0) {
+			n = -EIO; /* a sink that takes nothing would be a busy loop */
+			break;
+		}
+		job_hash(j, buf + done, (uint64_t)n);
+		done += (uint64_t)n;
+		job_sent(j, (uint64_t)n, plain_copies(j));
+	}
+	*ret_done = done;
+	if (n == -EAGAIN) {
+		job_wait_sink(j);
+		return STEP_WAIT;
+	}
+	return n < 0 ? job_fail_sink(j, (int)n) : STEP_MORE;
+}
+
+static int plain_residue(struct job *j)
+{
+	struct job_queue *q = j->q;
+	uint64_t done;
+	int r = plain_write(j, q->residue + q->residue_off, q->residue_len - q->residue_off, &done);
+
+	q->residue_off += done;
+	if (q->residue_off == q->residue_len) {
+		free(q->residue);
+		q->residue = NULL;
+		q->residue_len = q->residue_off = 0;
+	}
+	return r;
+}
+
+static int plain_keep(struct job *j, const unsigned char *buf, uint64_t len)
+{
+	struct job_queue *q = j->q;
+
+	q->residue = sys_malloc(len);
+	if (!q->residue)
+		return job_fail(j, -ENOMEM, "keeping %llu bytes that the %s did not take: no memory",
+				(unsigned long long)len, end_noun(&j->to));
+	memcpy(q->residue, buf, len);
+	q->residue_len = len;
+	q->residue_off = 0;
+	return 0;
+}
+
+static int plain_failed_read(struct job *j, int64_t n)
+{
+	struct job_queue *q = j->q;
+
+	if (n == 0)
+		return job_source_ended(j);
+	if (q->nowait && j->from.kind == DECANT_END_FILE &&
+	    (n == -EAGAIN || n == -EOPNOTSUPP || n == -ENOSYS)) {
+		q->nowait = false;
+		return STEP_MORE; /* a worker may wait for the disk */
+	}
+	if (n == -EAGAIN) {
+		job_wait_source(j);
+		return STEP_WAIT;
+	}
+	return job_fail_source(j, (int)n);
+}
+
+/* Own memory needs no reading. */
+static int plain_from_memory(struct job *j, uint64_t want)
+{
+	uint64_t done;
+	int r = plain_write(j, j->from.addr + j->taken, want, &done);
+
+	job_took(j, done);
+	if (r == STEP_MORE && job_all_taken(j))
+		return STEP_DONE;
+	return r;
+}
+
+/* Into own memory needs no writing. */
+static int plain_to_memory(struct job *j, uint64_t want)
+{
+	unsigned char *at = j->to.addr + j->sent;
+	int64_t n;
+
+	if (want > j->to.size - j->sent)
+		want = j->to.size - j->sent;
+	n = plain_read(j, at, want);
+	if (n <= 0)
+		return plain_failed_read(j, n);
+	job_took(j, (uint64_t)n);
+	job_hash(j, at, (uint64_t)n);
+	job_sent(j, (uint64_t)n, plain_copies(j));
+	return job_all_taken(j) ? STEP_DONE : STEP_MORE;
+}
+
+int job_plain_step(struct job *j, uint64_t chunk_bytes)
+{
+	uint64_t size, want, done;
+	unsigned char *buf;
+	int64_t n;
+	int r;
+
+	if (j->q->residue) {
+		r = plain_residue(j);
+		if (r != STEP_MORE)
+			return r;
+	}
+	if (job_all_taken(j))
+		return STEP_DONE;
+	if (!j->from.seekable && chunk_bytes > PLAIN_STREAM_MAX_BYTES)
+		chunk_bytes = PLAIN_STREAM_MAX_BYTES;
+	want = job_want(j, chunk_bytes);
+	if (want == 0)
+		return STEP_WAIT;
+	if (j->from.kind == DECANT_END_MEMORY && j->to.kind != DECANT_END_MEMORY)
+		return plain_from_memory(j, want);
+	if (j->to.kind == DECANT_END_MEMORY) {
+		if (j->to.size == j->sent)
+			return job_fail(j, -ENOSPC, "the memory is full after %llu bytes",
+					(unsigned long long)j->sent);
+		return plain_to_memory(j, want);
+	}
+	buf = job_scratch(j, &size);
+	if (!buf)
+		return job_fail(j, -ENOMEM, "buffer: no memory");
+	n = plain_read(j, buf, want < size ? want : size);
+	if (n <= 0)
+		return plain_failed_read(j, n);
+	if (!j->from.seekable)
+		job_took(j, (uint64_t)n);
+	r = plain_write(j, buf, (uint64_t)n, &done);
+	if (j->from.seekable)
+		job_took(j, done);
+	else if (r == STEP_WAIT && plain_keep(j, buf + done, (uint64_t)n - done) < 0)
+		return -ENOMEM;
+	if (r == STEP_MORE && job_all_taken(j))
+		return STEP_DONE;
+	return r;
+}

@@ -23,8 +23,22 @@ bool route_refuse(struct fit *fit, const char *fmt, ...)
 {
 	va_list ap;
 
+	if (fit->quiet)
+		return false;
 	va_start(ap, fmt);
 	(void)vsnprintf(fit->why_not, sizeof(fit->why_not), fmt, ap);
 	va_end(ap);
 	return false;
+}
+
+bool route_note(struct fit *fit, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (fit->quiet)
+		return true;
+	va_start(ap, fmt);
+	(void)vsnprintf(fit->note, sizeof(fit->note), fmt, ap);
+	va_end(ap);
+	return true;
 }

@@ -42,6 +42,7 @@ struct end {
 	bool local;         /* socket: the peer is an address of this host */
 	bool direct_fd;     /* the caller's fd has O_DIRECT */
 	bool cached_fs;     /* has a page cache worth bypassing (not tmpfs) */
+	bool reflinks;      /* a regular file, and its kind of file system can share blocks */
 	uint32_t dio_align; /* O_DIRECT: offset alignment; 0: not possible */
 	uint32_t dio_mem_align;
 	uint64_t block_size; /* st_blksize */

@@ -23,6 +23,10 @@
 #define LEARN_ISO9660 0x9660u
 #define LEARN_CRAMFS 0x28cd3d45u
 #define LEARN_ROMFS 0x7275u
+#define LEARN_XFS 0x58465342u
+#define LEARN_BTRFS 0x9123683eu
+#define LEARN_OCFS2 0x7461636fu
+#define LEARN_BCACHEFS 0xca451a4eu
 
 /* When statx does not tell: what the tried alignments mean. */
 #define LEARN_DIO_TRY_MIN 512
@@ -142,6 +146,8 @@ static void learn_file(struct end *e, struct caps *caps, int fl)
 	if (!e->block_device && sys_fstatfs(e->fd, &fs) == 0)
 		type = (uint32_t)fs.f_type;
 	e->cached_fs = type != LEARN_TMPFS && type != LEARN_RAMFS && type != LEARN_HUGETLBFS;
+	e->reflinks = type == LEARN_XFS || type == LEARN_BTRFS || type == LEARN_OCFS2 ||
+		      type == LEARN_BCACHEFS;
 	learn_immutable(e, caps, type, stx.stx_attributes & stx.stx_attributes_mask);
 	learn_dio(e, caps, &stx);
 }

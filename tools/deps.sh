@@ -38,9 +38,10 @@ stop()
 }
 
 $install || stop "install them (tools/deps.sh --install $*), or set DECANT_DEPS=ignore"
-command -v apt-get >/dev/null || stop "there is no apt-get here: install what they hold, then set DECANT_DEPS=ignore"
+command -v apt-get >/dev/null ||
+	stop "there is no apt-get here: install what they hold, then set DECANT_DEPS=ignore"
 if [ "$(id -u)" = 0 ]; then
-	as_root=env
+	as_root='env'
 elif sudo -n true 2>/dev/null; then
 	as_root='sudo -n env'
 else
@@ -48,7 +49,8 @@ else
 fi
 echo "installing:$missing"
 # shellcheck disable=SC2086
-$as_root apt-get -qq update &&
+{
+	$as_root apt-get -qq update
 	$as_root DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
-		-o Dpkg::Use-Pty=0 install $missing >/dev/null ||
-	stop "apt-get could not install them"
+		-o Dpkg::Use-Pty=0 install $missing >/dev/null
+} || stop "apt-get could not install them"

@@ -42,8 +42,9 @@ CASES = [
 ROOT_CASES = [
     ("leaves a mount", "mkdir $TMPDIR/m && mount -t tmpfs none $TMPDIR/m; echo ok 1; echo 1..1",
      1, 2, 0, "left behind: mount"),
-    ("leaves a loop device", "truncate -s 1M $TMPDIR/i && losetup -f $TMPDIR/i; echo ok 1; echo 1..1",
-     1, 2, 0, "left behind: loop device"),
+    ("leaves a loop device",
+     "truncate -s 1M $TMPDIR/i && losetup -f $TMPDIR/i; echo ok 1; echo 1..1", 1, 2, 0,
+     "left behind: loop device"),
     ("leaves a namespace", "ip netns add decant-left && echo ok 1; echo 1..1", 1, 1, 0,
      "network namespace decant-left"),
 ]

@@ -136,7 +136,7 @@ int main(int argc, char **argv)
 		bool good = s->point[0] == 'o';
 
 		status = run_self(s->name, text, sizeof(text));
-		if (!ok(strstr(text, s->point) && strstr(text, s->says), "%s: is reported", s->name))
+		if (!ok(strstr(text, s->point) && strstr(text, s->says), "%s: seen", s->name))
 			diag("printed: %s", text);
 		is_int(status, good ? 0 : 256, "%s: exit status", s->name);
 	}

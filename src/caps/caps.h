@@ -35,7 +35,7 @@ enum fact {
 	FACT_VERITY,        /* fs-verity attribute is reported by statx */
 	FACT_PIPE_REOPEN,   /* a pipe's end opened anew through /proc/self/fd */
 	FACT_PIPE_NOWAIT,   /* RWF_NOWAIT on pipes */
-	FACT_FILE_NOWAIT,   /* preadv2(RWF_NOWAIT) on files of $TMPDIR */
+	FACT_FILE_NOWAIT,   /* preadv2(RWF_NOWAIT) on some files (not tmpfs: ask per file) */
 	FACT_PROCESS_VM,    /* process_vm_readv */
 	FACT_MEMLOCK,       /* value: RLIMIT_MEMLOCK in bytes */
 	FACT_PIPE_SIZE,     /* value: largest pipe that F_SETPIPE_SZ gives us */

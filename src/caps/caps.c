@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "caps/probe.h"
+#include "sys/sys.h"
+
+#define FACT_NEEDS_MAX 2
+
+/* needs: without these it is not even tried. */
+struct fact_row {
+	const char *name, *what;
+	void (*probe)(struct caps *c, struct probe *p);
+	enum fact needs[FACT_NEEDS_MAX];
+};
+
+static const struct fact_row facts[FACT_MAX] = {
+	[FACT_NONE] = { "none", "nothing", NULL, { FACT_NONE } },
+	[FACT_IO_URING] = { "io_uring",
+		"asynchronous system calls", probe_io_uring, { FACT_NONE } },
+	[FACT_SEND_ZC] = { "send_zc",
+		"io_uring sends without a copy and tells when it is done with the pages",
+		probe_send_zc, { FACT_IO_URING } },
+	[FACT_SEND_ZC_REPORT] = { "send_zc_report",
+		"the notification of such a send says whether the kernel copied",
+		probe_send_zc_report, { FACT_SEND_ZC } },
+	[FACT_MSG_ZEROCOPY] = { "msg_zerocopy",
+		"send(MSG_ZEROCOPY), which needs no io_uring", probe_msg_zerocopy, { FACT_NONE } },
+	[FACT_SENDFILE] = { "sendfile",
+		"sendfile(2) from a file to a socket", probe_sendfile, { FACT_NONE } },
+	[FACT_SPLICE] = { "splice",
+		"splice(2) from a file to a pipe to a socket", probe_splice, { FACT_NONE } },
+	[FACT_SPLICE_SHARES] = { "splice_shares",
+		"spliced file pages stay those of the file: a later write shows",
+		probe_splice_shares, { FACT_SPLICE } },
+	[FACT_SPLICE_DIRECT] = { "splice_direct",
+		"splice(2) from an O_DIRECT descriptor takes pages of its own",
+		probe_splice_direct, { FACT_SPLICE, FACT_O_DIRECT } },
+	[FACT_TEE] = { "tee", "tee(2) from pipe to pipe", probe_tee, { FACT_NONE } },
+	[FACT_VMSPLICE] = { "vmsplice",
+		"vmsplice(2) from memory to a pipe", probe_vmsplice, { FACT_NONE } },
+	[FACT_VMSPLICE_SHARES] = { "vmsplice_shares",
+		"vmspliced pages stay the caller's: a later write shows",
+		probe_vmsplice_shares, { FACT_VMSPLICE } },
+	[FACT_COPY_FILE_RANGE] = { "copy_file_range",
+		"copy_file_range(2)", probe_copy_file_range, { FACT_NONE } },
+	[FACT_REFLINK] = { "reflink",
+		"files in $TMPDIR can share blocks (FICLONE)", probe_reflink, { FACT_NONE } },
+	[FACT_O_DIRECT] = { "o_direct",
+		"files in $TMPDIR can be read past the page cache", probe_o_direct, { FACT_NONE } },
+	[FACT_STATX_DIOALIGN] = { "statx_dioalign",
+		"statx(2) tells the alignment for O_DIRECT", probe_statx_dioalign, { FACT_NONE } },
+	[FACT_LEASE] = { "lease",
+		"a read lease on a file in $TMPDIR (F_SETLEASE)", probe_lease, { FACT_NONE } },
+	[FACT_SEALS] = { "seals",
+		"memory files can be sealed against writing", probe_seals, { FACT_NONE } },
+	[FACT_VERITY] = { "verity",
+		"statx(2) tells which files are under fs-verity", probe_verity, { FACT_NONE } },
+	[FACT_PIPE_REOPEN] = { "pipe_reopen",
+		"a pipe can be opened anew through /proc", probe_pipe_reopen, { FACT_NONE } },
+	[FACT_PIPE_NOWAIT] = { "pipe_nowait",
+		"RWF_NOWAIT on pipes", probe_pipe_nowait, { FACT_NONE } },
+	[FACT_FILE_NOWAIT] = { "file_nowait",
+		"RWF_NOWAIT on files; some file systems refuse it", probe_file_nowait, { FACT_NONE } },
+	[FACT_PROCESS_VM] = { "process_vm",
+		"process_vm_readv(2)", probe_process_vm, { FACT_NONE } },
+	[FACT_MEMLOCK] = { "memlock",
+		"bytes that zero-copy sends may pin (RLIMIT_MEMLOCK)",
+		probe_memlock, { FACT_NONE } },
+	[FACT_PIPE_SIZE] = { "pipe_size",
+		"bytes in the largest pipe", probe_pipe_size, { FACT_NONE } },
+};
+
+struct caps {
+	/* Recursive: probes ask for other facts.  Held while probing. */
+	pthread_mutex_t lock;
+	struct {
+		atomic_bool asked; /* outcome is there and will not change */
+		bool masked;
+		struct probe outcome;
+	} slot[FACT_MAX];
+};
+
+/* ---------------------------------------------------------------- the mask */
+
+static enum fact fact_by_name(const char *name, size_t len)
+{
+	unsigned f;
+
+	for (f = FACT_NONE + 1; f < FACT_MAX; f++)
+		if (strlen(facts[f].name) == len && memcmp(facts[f].name, name, len) == 0)
+			return (enum fact)f;
+	return FACT_NONE;
+}
+
+/* With as many of the right names as the sentence has room for. */
+static int caps_unknown_name(const char *name, size_t len, struct err *reterr)
+{
+	char known[ERR_TEXT_MAX] = "";
+	size_t used = 0, room = 96;
+	unsigned f;
+
+	if (len > 32)
+		len = 32;
+	for (f = FACT_NONE + 1; f < FACT_MAX; f++) {
+		size_t n = strlen(facts[f].name);
+
+		if (used + n + 2 > room) {
+			memcpy(known + used, "...", 4);
+			break;
+		}
+		memcpy(known + used, facts[f].name, n);
+		used += n;
+		memcpy(known + used, ", ", 3);
+		used += 2;
+	}
+	return err_set(reterr, -EINVAL, "mask: \"%.*s\" is not a fact; facts are %s", (int)len,
+		       name, known);
+}
+
+static int caps_apply_mask(struct caps *c, const char *mask, struct err *reterr)
+{
+	const char *p = mask;
+
+	while (p && *p) {
+		size_t len = strcspn(p, ","), skip = strspn(p, " \t");
+		const char *name = p + (skip < len ? skip : len);
+		size_t n = len - (size_t)(name - p);
+		enum fact f;
+
+		while (n > 0 && (name[n - 1] == ' ' || name[n - 1] == '\t'))
+			n--;
+		if (n > 0) {
+			f = fact_by_name(name, n);
+			if (f == FACT_NONE)
+				return caps_unknown_name(name, n, reterr);
+			c->slot[f].masked = true;
+		}
+		p += len + (p[len] == ',');
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------------ asking */
+
+static bool caps_lacks_need(struct caps *c, const struct fact_row *row, struct probe *p)
+{
+	unsigned i;
+
+	for (i = 0; i < FACT_NEEDS_MAX && row->needs[i] != FACT_NONE; i++) {
+		enum fact_state s = caps_state(c, row->needs[i]);
+
+		if (s == FACT_YES)
+			continue;
+		(void)err_set(&p->why, 0, "needs %s: %s", facts[row->needs[i]].name,
+			      caps_why(c, row->needs[i]));
+		p->state = s;
+		return true;
+	}
+	return false;
+}
+
+static const struct probe *caps_ask(struct caps *c, enum fact f)
+{
+	struct probe *p;
+
+	if ((unsigned)f >= FACT_MAX)
+		f = FACT_NONE;
+	p = &c->slot[f].outcome;
+	if (atomic_load_explicit(&c->slot[f].asked, memory_order_acquire))
+		return p;
+	(void)pthread_mutex_lock(&c->lock);
+	if (!atomic_load_explicit(&c->slot[f].asked, memory_order_relaxed)) {
+		if (c->slot[f].masked)
+			probe_no(p, "masked");
+		else if (facts[f].probe && !caps_lacks_need(c, &facts[f], p))
+			facts[f].probe(c, p);
+		atomic_store_explicit(&c->slot[f].asked, true, memory_order_release);
+	}
+	(void)pthread_mutex_unlock(&c->lock);
+	return p;
+}
+
+int caps_create(struct caps **ret, const char *mask, struct err *reterr)
+{
+	pthread_mutexattr_t recursive;
+	struct caps *c;
+	int r;
+
+	c = sys_calloc(1, sizeof(*c));
+	if (!c)
+		return err_errno(reterr, -ENOMEM, "facts");
+	(void)pthread_mutexattr_init(&recursive);
+	(void)pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+	(void)pthread_mutex_init(&c->lock, &recursive);
+	(void)pthread_mutexattr_destroy(&recursive);
+	r = caps_apply_mask(c, mask, reterr);
+	if (r < 0) {
+		caps_destroy(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+void caps_destroy(struct caps *c)
+{
+	if (!c)
+		return;
+	(void)pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+bool caps_has(struct caps *c, enum fact f)
+{
+	return caps_state(c, f) == FACT_YES;
+}
+
+enum fact_state caps_state(struct caps *c, enum fact f)
+{
+	return caps_ask(c, f)->state;
+}
+
+uint64_t caps_value(struct caps *c, enum fact f)
+{
+	return caps_ask(c, f)->value;
+}
+
+const char *caps_why(struct caps *c, enum fact f)
+{
+	return caps_ask(c, f)->why.text;
+}
+
+bool caps_masked(struct caps *c, enum fact f)
+{
+	return (unsigned)f < FACT_MAX && c->slot[f].masked;
+}
+
+const char *caps_name(enum fact f)
+{
+	return facts[(unsigned)f < FACT_MAX ? f : FACT_NONE].name;
+}
+
+const char *caps_what(enum fact f)
+{
+	return facts[(unsigned)f < FACT_MAX ? f : FACT_NONE].what;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One piece in the deep queue, for deep.c (order and accounts), deep_fill.c
+ * (where pieces come from) and deep_slot.c (one piece's reads and writes).
+ * Not for routes.
+ */
+#ifndef ROUTE_DEEP_SLOT_H
+#define ROUTE_DEEP_SLOT_H
+
+#include "engine/job.h"
+#include "route/deep.h"
+#include "route/holes.h"
+
+#define DEEP_SLOTS 8u
+#define DEEP_PIECE_BYTES (1u << 20)
+
+enum slot_state {
+	SLOT_FILLING, /* bytes of a stream come in */
+	SLOT_READING,
+	SLOT_READ,
+	SLOT_WRITING,
+	SLOT_TAIL,    /* the whole blocks are written, the rest waits for its turn */
+	SLOT_WRITTEN,
+	SLOT_FAILED,  /* its write */
+};
+
+struct slot {
+	struct request req;
+	struct buffer *buffer; /* NULL: the caller's memory, or a hole */
+	unsigned char *data;
+	enum slot_state state;
+	bool hole;
+	bool cut;              /* the source ended before it */
+	uint64_t pos;          /* of the transfer */
+	uint32_t len;          /* bytes wanted, then held */
+	uint32_t done;         /* of them read, then written */
+	uint32_t plain_from;   /* from here they went through the page cache */
+	int error;
+};
+
+struct deep {
+	enum deep_how how;
+	int from_fd, to_fd;    /* our own, O_DIRECT; -1: none */
+	uint64_t block;
+	uint64_t limit;        /* of the transfer: the source had so many bytes at the start */
+	unsigned copies;
+	unsigned head, n;
+	bool stop;             /* a write failed: nothing new */
+	bool plain;            /* read on through the page cache: the end, or an error is there */
+	bool ended;            /* the stream gave no more */
+	int ended_error;       /* and why */
+	bool snapshotted;
+	struct holes holes;
+	struct slot slots[DEEP_SLOTS];
+};
+
+static inline struct slot *deep_slot(struct deep *d, unsigned i)
+{
+	return &d->slots[(d->head + i) % DEEP_SLOTS];
+}
+
+/* Completions come on other threads, and the result is stored before `done`. */
+static inline bool slot_request_done(const struct slot *s)
+{
+	return __atomic_load_n(&s->req.done, __ATOMIC_ACQUIRE);
+}
+
+static inline uint64_t deep_down(const struct deep *d, uint64_t v)
+{
+	return v & ~(d->block - 1);
+}
+
+/*
+ * Take what happened to the slot and start what comes next, as far as that
+ * goes.  in_order: all earlier slots are read, so its write may start.
+ * is_head: all earlier slots are written.
+ */
+void slot_advance(struct job *j, struct deep *d, struct slot *s, bool in_order, bool is_head);
+void slot_read(struct job *j, struct deep *d, struct slot *s);
+void slot_drop(struct job *j, struct slot *s);
+
+/* New pieces, or one plain step: enum step or a negative errno. */
+int deep_fill(struct job *j, struct deep *d);
+
+#endif

@@ -49,6 +49,7 @@ struct end {
 	uint64_t dev, ino;
 	const char *immutable; /* why the source cannot change, or NULL */
 	const char *wrong;  /* why the descriptor is not what it was said to be, or NULL */
+	int wrong_errno;    /* and what to fail with: -EINVAL, -EBADF */
 
 	/* end/'s own. */
 	bool poll_first;    /* io_fd may block: ask before each read and write */

@@ -115,12 +115,13 @@ static void learn_dio(struct end *e, struct caps *caps, const struct statx *stx)
 
 static void learn_access(struct end *e, int fl)
 {
-	int mode = fl & O_ACCMODE;
+	int missing = e->side == END_SOURCE ? O_WRONLY : O_RDONLY;
 
-	if (e->side == END_SOURCE && mode == O_WRONLY)
-		e->wrong = "the descriptor is not open for reading";
-	else if (e->side == END_SINK && mode == O_RDONLY)
-		e->wrong = "the descriptor is not open for writing";
+	if ((fl & O_ACCMODE) != missing)
+		return;
+	e->wrong = e->side == END_SOURCE ? "the descriptor is not open for reading" :
+					   "the descriptor is not open for writing";
+	e->wrong_errno = -EBADF;
 }
 
 static void learn_file(struct end *e, struct caps *caps, int fl)
@@ -247,11 +248,13 @@ void end_learn(struct end *e, struct caps *caps)
 	if (e->learned)
 		return;
 	e->learned = true;
+	e->wrong_errno = -EINVAL;
 	if (e->fd < 0)
 		return;
 	fl = sys_getfl(e->fd);
 	if (fl < 0) {
 		e->wrong = "it is no open descriptor";
+		e->wrong_errno = fl;
 		return;
 	}
 	learn_access(e, fl);

@@ -347,7 +347,7 @@ static void engine_drop_events(struct engine *e, struct job *j)
 }
 
 int64_t engine_move(struct engine *e, struct job *j, struct decant_event *ret_end,
-		    struct err *reterr)
+		    bool *ret_entered, struct err *reterr)
 {
 	struct decant_event end;
 	struct job_queue *q = j->q;
@@ -358,8 +358,10 @@ int64_t engine_move(struct engine *e, struct job *j, struct decant_event *ret_en
 	r = engine_enter(e, j, reterr);
 	if (r < 0) {
 		pthread_mutex_unlock(&e->lock);
+		*ret_entered = false;
 		return r;
 	}
+	*ret_entered = true;
 	q->keep = true;
 	while (q->state != STATE_OVER) {
 		if (q->state == STATE_WAITING || q->state == STATE_QUEUED) {

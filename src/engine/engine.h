@@ -214,9 +214,12 @@ void engine_job_free(struct engine *e, struct job *j);
  * ones are tried on the calling thread at once.  Returns its id or -EBUSY.
  */
 int64_t engine_submit(struct engine *e, struct job *j, bool try_inline, struct err *reterr);
-/* Submit and run on the calling thread until it ended; events are consumed. */
+/*
+ * Submit and run on the calling thread until it ended; events are consumed.
+ * *ret_entered false: it was not accepted, and the job is still the caller's.
+ */
 int64_t engine_move(struct engine *e, struct job *j, struct decant_event *ret_end,
-		    struct err *reterr);
+		    bool *ret_entered, struct err *reterr);
 int engine_cancel(struct engine *e, uint64_t id);
 /* decant_wait(), decant_event_fd() */
 int engine_wait(struct engine *e, struct decant_event *events, unsigned n, int timeout_ms);

@@ -98,6 +98,7 @@ struct job {
 	uint64_t len;           /* promised bytes; DECANT_TO_END: unknown */
 	bool len_exact;         /* fewer than len is an error */
 	uint32_t flags;         /* enum decant_transfer_flags */
+	uint32_t asked;         /* guarantee that was asked for */
 	uint32_t guarantee;     /* what the route gives here */
 	uint32_t until;
 	uint32_t copies;        /* CPU copies of the route, for the account */

@@ -112,31 +112,31 @@ static int plain_failed_read(struct job *j, int64_t n)
 	return job_fail_source(j, (int)n);
 }
 
-/* Own memory needs no reading. */
-static int plain_from_memory(struct job *j, uint64_t want)
+/*
+ * Memory needs no reading into the scratch, and memory as a sink no writing
+ * from there; unless we must look at the bytes ourselves: either may be a
+ * mapping of a file that shrinks, and only the kernel may fault on that.
+ */
+static int plain_from_view(struct job *j, const void *view, uint64_t want)
 {
 	uint64_t done;
-	int r = plain_write(j, j->from.addr + j->taken, want, &done);
+	int r = plain_write(j, view, want, &done);
 
 	job_took(j, done);
+	if (r == -EFAULT)
+		return job_fail_source(j, r);
 	if (r == STEP_MORE && job_all_taken(j))
 		return STEP_DONE;
 	return r;
 }
 
-/* Into own memory needs no writing. */
-static int plain_to_memory(struct job *j, uint64_t want)
+static int plain_to_room(struct job *j, void *room, uint64_t want)
 {
-	unsigned char *at = j->to.addr + j->sent;
-	int64_t n;
+	int64_t n = plain_read(j, room, want);
 
-	if (want > j->to.size - j->sent)
-		want = j->to.size - j->sent;
-	n = plain_read(j, at, want);
 	if (n <= 0)
 		return plain_failed_read(j, n);
 	job_took(j, (uint64_t)n);
-	job_hash(j, at, (uint64_t)n);
 	job_sent(j, (uint64_t)n, plain_copies(j));
 	return job_all_taken(j) ? STEP_DONE : STEP_MORE;
 }
@@ -144,7 +144,9 @@ static int plain_to_memory(struct job *j, uint64_t want)
 int job_plain_step(struct job *j, uint64_t chunk_bytes)
 {
 	uint64_t size, want, done;
+	const void *view;
 	unsigned char *buf;
+	void *room;
 	int64_t n;
 	int r;
 
@@ -160,13 +162,18 @@ int job_plain_step(struct job *j, uint64_t chunk_bytes)
 	want = job_want(j, chunk_bytes);
 	if (want == 0)
 		return STEP_WAIT;
-	if (j->from.kind == DECANT_END_MEMORY && j->to.kind != DECANT_END_MEMORY)
-		return plain_from_memory(j, want);
-	if (j->to.kind == DECANT_END_MEMORY) {
-		if (j->to.size == j->sent)
-			return job_fail(j, -ENOSPC, "the memory is full after %llu bytes",
-					(unsigned long long)j->sent);
-		return plain_to_memory(j, want);
+	if (j->to.kind == DECANT_END_MEMORY && want > j->to.size - j->sent)
+		want = j->to.size - j->sent;
+	if (want == 0)
+		return job_fail(j, -ENOSPC, "the memory is full after %llu bytes",
+				(unsigned long long)j->sent);
+	view = j->hash ? NULL : end_view(&j->from, j->taken, &(uint64_t){ want });
+	room = j->hash ? NULL : end_room(&j->to, j->sent, &(uint64_t){ want });
+	if (room)
+		return plain_to_room(j, room, want);
+	if (view) {
+		(void)end_view(&j->from, j->taken, &want);
+		return plain_from_view(j, view, want);
 	}
 	buf = job_scratch(j, &size);
 	if (!buf)

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * decant - move bulk data with at most one CPU copy, and know for every byte
+ * when the source may change again.
+ *
+ * This is the only public header.  It is not a wrapper of splice(2): where the
+ * kernel cannot say when the source is no longer needed, a route is refused
+ * (DECANT_STABLE) or its end is marked "not certain" (DECANT_LIVE).
+ *
+ * Results: 0 or a positive result, else a negative errno, everywhere.  The
+ * sentence for people is in decant_strerror() or in the event.  The library
+ * never prints, never exits, never raises SIGPIPE or SIGBUS in the caller.
+ *
+ * Threads: one engine (struct decant) is for one thread at a time; different
+ * engines are independent.  Structures with a `size` field are initialised by
+ * their _INIT macro, which sets it; fields are only ever added at the end.
+ */
+#ifndef DECANT_H
+#define DECANT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DECANT_VERSION_MAJOR 0
+#define DECANT_VERSION_MINOR 1
+#define DECANT_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define DECANT_CHECK __attribute__((warn_unused_result))
+#else
+#define DECANT_CHECK
+#endif
+
+/* ------------------------------------------------------------------ words */
+
+/* What the caller is promised about later changes of the source. */
+enum decant_guarantee {
+	/* For every byte the receiver gets a value that the source held
+	 * between submission and SNAPSHOTTED. */
+	DECANT_STABLE = 0,
+	/* The caller promises not to change the source, or does not mind. */
+	DECANT_LIVE = 1,
+};
+
+enum decant_end_kind {
+	DECANT_END_FD = 0,   /* any descriptor: the engine finds out */
+	DECANT_END_FILE,     /* regular file or block device, at an offset */
+	DECANT_END_PIPE,     /* pipe or FIFO */
+	DECANT_END_SOCKET,   /* connected stream socket: TCP or AF_UNIX */
+	DECANT_END_MEMORY,   /* memory of the calling process */
+	DECANT_END_PROCESS,  /* memory of another process; a source only */
+	DECANT_END_NULL,     /* takes everything; a sink only */
+	DECANT_END_ZERO,     /* gives zero bytes; a source only */
+};
+
+/* An offset: the descriptor's own position, which is moved on at the end. */
+#define DECANT_CURRENT UINT64_MAX
+/* A length: until the source ends. */
+#define DECANT_TO_END UINT64_MAX
+
+/*
+ * One end of a transfer: where data come from or go to.  It is not an owner:
+ * descriptors and memory stay the caller's and must live until the transfer's
+ * DECANT_ENDED (a descriptor) or DECANT_SNAPSHOTTED (source memory).
+ */
+struct decant_end {
+	uint32_t kind;    /* enum decant_end_kind */
+	int32_t fd;       /* -1: none */
+	uint64_t offset;  /* file: bytes; process: address */
+	void *addr;       /* memory only */
+	uint64_t len;     /* memory: bytes at addr */
+	pid_t pid;        /* process only */
+	uint32_t flags;   /* 0; reserved */
+};
+
+/* Makers of ends; none of them fails or makes a system call. */
+struct decant_end decant_fd(int fd);
+struct decant_end decant_file(int fd, uint64_t offset);
+struct decant_end decant_pipe(int fd);
+struct decant_end decant_socket(int fd);
+struct decant_end decant_memory(const void *addr, uint64_t len);
+struct decant_end decant_process(pid_t pid, uint64_t addr);
+struct decant_end decant_null(void);
+struct decant_end decant_zero(void);
+
+/* ----------------------------------------------------------------- engine */
+
+struct decant; /* an engine: queues, workers, buffers */
+
+enum decant_backend {
+	DECANT_BACKEND_AUTO = 0, /* io_uring where the kernel lets us, else threads */
+	DECANT_BACKEND_URING = 1,
+	DECANT_BACKEND_THREADS = 2,
+};
+
+struct decant_options {
+	uint32_t size;
+	uint32_t backend;          /* enum decant_backend */
+	uint32_t workers;          /* threads that copy; 0: one per CPU, at least 2 */
+	uint32_t transfers_max;    /* submitted and not ended; 0: 16384 */
+	uint64_t memory_max_bytes; /* engine's own buffers; 0: 64 MiB */
+	uint64_t pinned_max_bytes; /* pages the kernel may hold; 0: 3/4 of RLIMIT_MEMLOCK */
+	const char *mask;          /* kernel facts switched off, "a,b"; added to $DECANT_MASK */
+	const char *cost_file;     /* NULL: the user's cache; "": shipped defaults only */
+	/* Called with a line for people, from any of the engine's threads. */
+	void (*debug)(void *arg, const char *line);
+	void *debug_arg;
+};
+#define DECANT_OPTIONS_INIT { .size = sizeof(struct decant_options) }
+
+/*
+ * Open an engine.  options may be NULL.  *ret is written only on success and
+ * is the caller's to close.  Errors: -ENOMEM, -EINVAL (unknown fact in mask,
+ * size), -EOPNOTSUPP (backend demanded and not available), -EMFILE, -ENFILE.
+ */
+DECANT_CHECK int decant_open(struct decant **ret, const struct decant_options *options);
+
+/*
+ * Close an engine; NULL is fine.  Transfers that have not ended are cancelled
+ * and waited for; their events are lost.
+ */
+void decant_close(struct decant *d);
+
+/* The sentence "what: why" of the engine's last failed call; never NULL. */
+const char *decant_strerror(const struct decant *d);
+
+/* -------------------------------------------------------------- transfers */
+
+enum decant_checksum {
+	DECANT_CHECKSUM_NONE = 0,
+	DECANT_CHECKSUM_XXH3 = 1,   /* 64 bits, digest[0..7], big endian as xxhsum prints */
+	DECANT_CHECKSUM_SHA256 = 2, /* digest[0..31] */
+};
+
+enum decant_until {
+	DECANT_UNTIL_DELIVERED = 0, /* ended when the sink has everything */
+	DECANT_UNTIL_SENT = 1,      /* ended when the kernel has everything */
+};
+
+enum decant_transfer_flags {
+	DECANT_DIRECT = 1 << 0,   /* past the page cache, or refuse */
+	DECANT_SYNC = 1 << 1,     /* DELIVERED means durable (files) */
+	DECANT_PROGRESS_EVENTS = 1 << 2, /* emit DECANT_PROGRESS now and then */
+	DECANT_MORE = 1 << 3,     /* another transfer to this socket follows at once */
+};
+
+struct decant_transfer {
+	uint32_t size;
+	uint32_t flags;           /* enum decant_transfer_flags */
+	struct decant_end from;
+	struct decant_end to;
+	uint64_t len;             /* bytes, or DECANT_TO_END */
+	uint32_t guarantee;       /* enum decant_guarantee */
+	uint32_t until;           /* enum decant_until */
+	const char *route;        /* force this one; NULL: the planner chooses */
+	uint64_t rate_bytes;      /* per second; 0: no limit */
+	uint32_t stall_ms;        /* no byte moved for so long: -ETIMEDOUT; 0: never */
+	uint32_t checksum;        /* enum decant_checksum, of the bytes moved */
+	uint64_t user_data;       /* handed back in events */
+};
+#define DECANT_TRANSFER_INIT { .size = sizeof(struct decant_transfer), .len = DECANT_TO_END }
+
+enum decant_event_type {
+	/* So far: bytes = handed to the sink. */
+	DECANT_PROGRESS = 1,
+	/* The source is no longer needed: for a file, the *file* may change. */
+	DECANT_SNAPSHOTTED = 2,
+	/* The kernel has finished with every *buffer* of this transfer; on
+	 * read-type routes later than SNAPSHOTTED, else the same moment. */
+	DECANT_RELEASED = 3,
+	/* The sink has it; flags say what that means. */
+	DECANT_DELIVERED = 4,
+	/* The transfer's last event; error says how it ended. */
+	DECANT_ENDED = 5,
+};
+
+enum decant_event_flags {
+	DECANT_NOT_CERTAIN = 1 << 0,  /* SNAPSHOTTED: the route cannot know (LIVE) */
+	DECANT_WRITTEN = 1 << 1,      /* DELIVERED: in the file, not yet durable */
+	DECANT_DURABLE = 1 << 2,      /* DELIVERED: on stable storage */
+	DECANT_TAKEN = 1 << 3,        /* DELIVERED: the reader took it (pipe, AF_UNIX) */
+	DECANT_ACKED = 1 << 4,        /* DELIVERED: acknowledged by the peer's kernel (TCP) */
+	DECANT_DISCARDED = 1 << 5,    /* DELIVERED: null, or memory of this process */
+	DECANT_COPIED = 1 << 6,       /* a zero-copy route was made to copy by the kernel */
+};
+
+/*
+ * What happened to one transfer.  Order: PROGRESS*, SNAPSHOTTED, RELEASED,
+ * DELIVERED, ENDED; SNAPSHOTTED to DELIVERED are each at most once and are
+ * missing where the transfer failed before them (RELEASED may come before or
+ * after DELIVERED).  ENDED comes exactly once.
+ */
+struct decant_event {
+	uint64_t id;          /* as decant_submit() returned */
+	uint64_t user_data;
+	uint32_t type;        /* enum decant_event_type */
+	uint32_t flags;       /* enum decant_event_flags */
+	uint64_t bytes;       /* from the start of the transfer */
+	uint64_t time_ns;     /* CLOCK_MONOTONIC, when it happened */
+	int32_t error;        /* ENDED: 0 or a negative errno */
+	uint32_t checksum;    /* ENDED: what digest holds */
+	/* ENDED only: */
+	uint64_t offset;      /* in the source, where it ended */
+	uint64_t copied_bytes;   /* went through a CPU copy on this side */
+	uint64_t cpu_copies;     /* sum of bytes copied: copied twice counts twice */
+	uint8_t digest[32];
+	char route[24];
+	char message[168];    /* "what: why"; empty when error is 0 */
+};
+
+/*
+ * Submit a transfer; never blocks, and copies at most a few pages on the
+ * calling thread.  Returns its id (> 0), or a negative errno when it was not
+ * accepted: -EINVAL (fields), -EBADF, -ENOTSUP (no route fits: see
+ * decant_strerror), -EBUSY (transfers_max), -ENOMEM.  Once accepted, all
+ * errors come as DECANT_ENDED.
+ *
+ * Transfers to one stream (pipe, socket) are carried out in the order of their
+ * submission; where one fails in the middle, those behind it end in
+ * -ECANCELED.
+ */
+DECANT_CHECK int64_t decant_submit(struct decant *d, const struct decant_transfer *t);
+
+/*
+ * Take up to n events.  Waits until there is one, timeout_ms at most (0: do
+ * not wait, -1: no limit).  Returns their number; 0 after the time-out, and at
+ * once when nothing is in flight.
+ */
+DECANT_CHECK int decant_wait(struct decant *d, struct decant_event *events, unsigned n, int timeout_ms);
+
+/*
+ * A descriptor that polls readable while events wait; for the caller's own
+ * poll loop.  It is the engine's: do not read, write or close it.
+ */
+DECANT_CHECK int decant_event_fd(struct decant *d);
+
+/*
+ * Ask a transfer to end: DECANT_ENDED follows with -ECANCELED (or as it would
+ * have, when it was faster).  -ENOENT: no such transfer in flight.
+ */
+DECANT_CHECK int decant_cancel(struct decant *d, uint64_t id);
+
+/*
+ * Move and wait, on the calling thread where the route allows that.  Returns
+ * the bytes moved, or a negative errno.  *ret_end (may be NULL) is the
+ * DECANT_ENDED event in both cases; after an error its bytes and offset say
+ * how far it came.
+ */
+DECANT_CHECK int64_t decant_move(struct decant *d, const struct decant_transfer *t,
+				 struct decant_event *ret_end);
+
+/* ------------------------------------------------------------------ plans */
+
+#define DECANT_ROUTES_MAX 32
+
+struct decant_refusal {
+	char route[24];
+	uint32_t copies;      /* CPU copies that it would have cost */
+	uint32_t guarantee;
+	char why[168];
+};
+
+/* The plan without the move: what decant_submit() would do, and why. */
+struct decant_plan {
+	uint32_t size;
+	uint32_t copies;            /* CPU copies on this side; "the kernel may copy" is in note */
+	uint32_t guarantee;         /* enum decant_guarantee: what this route gives */
+	uint32_t refused_n;
+	uint64_t len;               /* bytes expected, or DECANT_TO_END */
+	uint64_t cost_ns;           /* expected CPU time of the whole, on this side */
+	char route[24];
+	char snapshotted[120];      /* when SNAPSHOTTED comes */
+	char delivered[120];        /* what DELIVERED will mean */
+	char note[200];
+	struct decant_refusal refused[DECANT_ROUTES_MAX]; /* better first */
+};
+#define DECANT_PLAN_INIT { .size = sizeof(struct decant_plan) }
+
+/*
+ * Plan a transfer.  Moves nothing and changes neither end.  ret->size must be
+ * set.  -ENOTSUP: no route fits; ret->refused then holds every reason.
+ */
+DECANT_CHECK int decant_plan(struct decant *d, const struct decant_transfer *t,
+			     struct decant_plan *ret);
+
+/* ------------------------------------------------------------------ facts */
+
+enum decant_fact_state { DECANT_UNKNOWN = 0, DECANT_NO = 1, DECANT_YES = 2 };
+
+struct decant_fact {
+	char name[32];
+	uint32_t state;       /* enum decant_fact_state */
+	uint32_t masked;      /* 1: switched off by the mask */
+	uint64_t value;       /* a limit or a size, where the fact has one */
+	char why[168];        /* how it was found out */
+	char what[96];        /* what the fact is about */
+};
+
+/*
+ * The facts of this kernel and machine; each is found out by trying, once.
+ * Returns how many facts there are; writes at most n of them.
+ */
+DECANT_CHECK int decant_facts(struct decant *d, struct decant_fact *facts, unsigned n);
+
+/* Names of all routes, in the planner's order; NULL-terminated, static. */
+const char *const *decant_routes(void);
+
+/*
+ * Measure this machine's cost per call and per byte of every route, in about
+ * seconds_max seconds, with scratch files in dir (NULL: $TMPDIR or /tmp), and
+ * write it to path (NULL: the user's cache).  The engine uses it at once.
+ */
+DECANT_CHECK int decant_calibrate(struct decant *d, const char *path, const char *dir,
+				  unsigned seconds_max);
+
+/* "0.1.0" */
+const char *decant_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "plan/calibrate_pair.h"
+#include "plan/residency.h"
+#include "sys/sys.h"
+
+/* More than so many thousandths still in memory is not cold. */
+#define PAIR_COLD_PERMILLE 950
+
+/* Bytes that no file system compresses or takes for a hole. */
+static void pair_fill(unsigned char *memory)
+{
+	uint64_t *word = (uint64_t *)memory, x = 88172645463325252u;
+	size_t i;
+
+	for (i = 0; i < PAIR_BYTES / sizeof(*word); i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		word[i] = x;
+	}
+}
+
+/* A file without a name; where the file system cannot, one that loses it. */
+static int pair_scratch(const char *dir)
+{
+	char path[COST_PATH_MAX];
+	int fd;
+
+	fd = sys_open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	if (fd != -EOPNOTSUPP && fd != -EISDIR && fd != -EINVAL)
+		return fd;
+	if (snprintf(path, sizeof(path), "%s/decant-calibrate-%d", dir, (int)getpid()) >=
+	    (int)sizeof(path))
+		return -ENAMETOOLONG;
+	fd = sys_open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		(void)sys_unlink(path);
+	return fd;
+}
+
+static int pair_source_file(struct pair *p)
+{
+	uint64_t at;
+	ssize_t n;
+
+	p->from_fd = pair_scratch(p->dir);
+	if (p->from_fd < 0)
+		return p->from_fd;
+	for (at = 0; at < PAIR_BYTES; at += (uint64_t)n) {
+		n = sys_pwrite(p->from_fd, p->memory + at, PAIR_BYTES - at, at);
+		if (n <= 0)
+			return n < 0 ? (int)n : -EIO;
+	}
+	/* On the disk, so that it can be thrown out of the cache at any time. */
+	return sys_fsync(p->from_fd);
+}
+
+static int pair_tcp(int ret[2])
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET };
+	_cleanup_close_ int listener = -1;
+	socklen_t len = sizeof(addr);
+	int r;
+
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	listener = sys_socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (listener < 0)
+		return listener;
+	r = sys_bind(listener, (struct sockaddr *)&addr, sizeof(addr));
+	if (r == 0)
+		r = sys_listen(listener, 1);
+	if (r == 0)
+		r = sys_getsockname(listener, (struct sockaddr *)&addr, &len);
+	if (r < 0)
+		return r;
+	ret[0] = sys_socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (ret[0] < 0)
+		return ret[0];
+	r = sys_connect(ret[0], (struct sockaddr *)&addr, sizeof(addr));
+	if (r == 0)
+		r = sys_accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	if (r < 0) {
+		(void)sys_close(ret[0]);
+		return r;
+	}
+	ret[1] = r;
+	return 0;
+}
+
+/* A stream: ours does not block; the other side goes to a thread. */
+static int pair_stream(struct pair *p, bool source, bool pipe, bool local)
+{
+	int fds[2], r, *ours = source ? &p->from_fd : &p->to_fd, other;
+
+	if (pipe)
+		r = sys_pipe2(fds, O_CLOEXEC);
+	else if (local)
+		r = sys_socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds);
+	else
+		r = pair_tcp(fds);
+	if (r < 0)
+		return r;
+	*ours = fds[source ? 0 : 1];
+	other = fds[source ? 1 : 0];
+	r = peer_create(source ? &p->feeder : &p->drainer, other, source);
+	if (r < 0)
+		return r;
+	return sys_setfl(*ours, O_NONBLOCK | (pipe && !source ? O_WRONLY : 0));
+}
+
+static int pair_open_source(struct pair *p)
+{
+	switch (p->from) {
+	case COST_FROM_FILE:
+		return pair_source_file(p);
+	case COST_FROM_PIPE:
+		return pair_stream(p, true, true, false);
+	case COST_FROM_SOCKET:
+		return pair_stream(p, true, false, false);
+	default:
+		return 0;
+	}
+}
+
+static int pair_open_sink(struct pair *p)
+{
+	switch (p->to) {
+	case COST_TO_TCP_LOCAL:
+		return pair_stream(p, false, false, false);
+	case COST_TO_UNIX:
+		return pair_stream(p, false, false, true);
+	case COST_TO_PIPE:
+		return pair_stream(p, false, true, false);
+	case COST_TO_FILE:
+		p->to_fd = pair_scratch(p->dir);
+		return p->to_fd < 0 ? p->to_fd : 0;
+	default:
+		return 0;
+	}
+}
+
+int pair_open(struct pair *ret, enum cost_from from, enum cost_to to, const char *dir)
+{
+	struct pair p = { .from = from, .to = to, .dir = dir, .from_fd = -1, .to_fd = -1 };
+	int r = -ENOMEM;
+
+	p.memory = sys_aligned_alloc(4096, PAIR_BYTES);
+	p.room = sys_aligned_alloc(4096, PAIR_BYTES);
+	if (p.memory && p.room) {
+		pair_fill(p.memory);
+		memset(p.room, 0, PAIR_BYTES); /* no page faults while we measure */
+		r = pair_open_source(&p);
+	}
+	if (r == 0)
+		r = pair_open_sink(&p);
+	if (r < 0) {
+		pair_close(&p);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+void pair_close(struct pair *p)
+{
+	/* Ours first: then the threads see the end and leave. */
+	(void)sys_close(p->from_fd);
+	(void)sys_close(p->to_fd);
+	p->from_fd = p->to_fd = -1;
+	peer_destroy(p->feeder);
+	peer_destroy(p->drainer);
+	p->feeder = p->drainer = NULL;
+	free(p->memory);
+	free(p->room);
+	p->memory = p->room = NULL;
+}
+
+struct decant_end pair_source(const struct pair *p)
+{
+	switch (p->from) {
+	case COST_FROM_FILE:
+		return decant_file(p->from_fd, 0);
+	case COST_FROM_PIPE:
+		return decant_pipe(p->from_fd);
+	case COST_FROM_SOCKET:
+		return decant_socket(p->from_fd);
+	case COST_FROM_PROCESS:
+		return decant_process(getpid(), (uintptr_t)p->memory);
+	case COST_FROM_MEMORY:
+		return decant_memory(p->memory, PAIR_BYTES);
+	default:
+		return decant_zero();
+	}
+}
+
+struct decant_end pair_sink(const struct pair *p)
+{
+	switch (p->to) {
+	case COST_TO_FILE:
+		return decant_file(p->to_fd, 0);
+	case COST_TO_PIPE:
+		return decant_pipe(p->to_fd);
+	case COST_TO_MEMORY:
+		return decant_memory(p->room, PAIR_BYTES);
+	case COST_TO_NULL:
+		return decant_null();
+	default:
+		return decant_socket(p->to_fd);
+	}
+}
+
+void pair_begin(struct pair *p, uint64_t len)
+{
+	/* As a copy to a new file; and what was written never gets to the disk. */
+	if (p->to == COST_TO_FILE)
+		(void)sys_ftruncate(p->to_fd, 0);
+	if (p->feeder)
+		peer_ask(p->feeder, len);
+	if (p->drainer)
+		peer_ask(p->drainer, len);
+}
+
+int pair_finish(struct pair *p, uint64_t *ret_cpu_ns)
+{
+	uint64_t cpu_ns;
+	int r = 0, r2;
+
+	*ret_cpu_ns = 0;
+	if (p->feeder) {
+		r = peer_wait(p->feeder, &cpu_ns);
+		*ret_cpu_ns += cpu_ns;
+	}
+	if (p->drainer) {
+		r2 = peer_wait(p->drainer, &cpu_ns);
+		*ret_cpu_ns += cpu_ns;
+		r = r < 0 ? r : r2;
+	}
+	return r;
+}
+
+bool pair_make_cold(struct pair *p)
+{
+	return p->from == COST_FROM_FILE &&
+	       sys_posix_fadvise(p->from_fd, 0, PAIR_BYTES, POSIX_FADV_DONTNEED) == 0 &&
+	       residency_cold_permille(p->from_fd, 0, PAIR_BYTES) > PAIR_COLD_PERMILLE;
+}

@@ -398,7 +398,7 @@ int engine_cancel(struct engine *e, uint64_t id)
 	for (struct list *l = head->next; l != head; l = l->next) {
 		struct job *j = list_entry(l, struct job_queue, hash_link)->job;
 
-		if (j->id != id || j->q->state == STATE_OVER)
+		if (j->id != id || j->q->ended)
 			continue;
 		j->q->cancelled = true;
 		engine_wake(e, j);

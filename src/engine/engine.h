@@ -94,6 +94,7 @@ struct job_queue {
 	bool snapshotted, released, delivered;
 	bool stream_left;
 	bool zombie;             /* ENDED emitted, notifications outstanding */
+	bool ended;              /* ENDED was emitted */
 	bool end_taken;          /* ENDED was handed to the caller */
 	bool position_moved;
 	bool waits_for_buffer;

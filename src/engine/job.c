@@ -302,12 +302,18 @@ unsigned job_requests(const struct job *j)
 	return n;
 }
 
-/* Only what is over for good may be the last that is seen of the job. */
+/*
+ * The request is the route's again with the stores, which may use it at once
+ * for the next: nothing of it is looked at afterwards.
+ */
 static void request_over(struct request *r)
 {
 	struct job *j = r->job;
 
 	request_unlink(r);
+	__atomic_store_n(&r->released, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&r->done, true, __ATOMIC_RELEASE);
+	/* Only what is over for good may be the last that is seen of the job. */
 	if (j->q->state == STATE_OVER)
 		job_release(j->engine, j);
 	else
@@ -316,20 +322,21 @@ static void request_over(struct request *r)
 
 void request_complete(struct request *r, int64_t result, bool over)
 {
+	struct job *j = r->job;
+
 	r->result = result;
-	r->done = true;
 	if (over) {
-		r->released = true;
 		request_over(r);
-	} else if (r->job->q->state != STATE_OVER) {
-		engine_wake(r->job->engine, r->job);
+		return;
 	}
+	__atomic_store_n(&r->done, true, __ATOMIC_RELEASE);
+	if (j->q->state != STATE_OVER)
+		engine_wake(j->engine, j);
 }
 
 void request_released(struct request *r, bool copied)
 {
 	r->copied = copied;
-	r->released = true;
 	request_over(r);
 }
 

@@ -66,6 +66,7 @@ struct request {
 	uint64_t offset;
 	int buffer_index;   /* registered buffer that addr is in, or -1 */
 	int64_t result;     /* bytes or negative errno, once done */
+	/* Stored last, by another thread: read them with the functions below. */
 	bool done;
 	bool released;      /* SEND_ZC: the notification came (or none will) */
 	bool copied;        /* SEND_ZC: the kernel says that it copied */
@@ -77,6 +78,18 @@ struct request {
 };
 
 #define REQUEST_INIT { .fd = -1, .buffer_index = -1 }
+
+/* result is valid. */
+static inline bool request_done(const struct request *r)
+{
+	return __atomic_load_n(&r->done, __ATOMIC_ACQUIRE);
+}
+
+/* The kernel has let go of the memory; copied is valid. */
+static inline bool request_is_released(const struct request *r)
+{
+	return __atomic_load_n(&r->released, __ATOMIC_ACQUIRE);
+}
 
 /* A piece of the engine's buffer memory; aligned to 4096. */
 struct buffer {

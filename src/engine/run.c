@@ -167,7 +167,7 @@ static void run_end(struct job *j)
 		poller_disarm(e->poller, &q->polls[i]);
 	timers_clear(e->timers, j);
 	q->phase = PHASE_ENDED;
-	q->state = STATE_OVER;
+	q->ended = true;
 	e->unended--;
 	if (q->zombie && q->requests_n == 0)
 		q->zombie = false; /* they came just now; job_release() finishes */
@@ -281,6 +281,8 @@ void job_slice(struct job *j, uint64_t quantum)
 	q->nowait = false;
 	pthread_mutex_lock(&e->lock);
 	if (r == STEP_DONE) {
+		/* Not before: who takes ENDED would free the job under our feet. */
+		q->state = STATE_OVER;
 		job_release(e, j);
 		return;
 	}

@@ -22,6 +22,7 @@ const struct route route_read_send = {
 	.to_kinds = ROUTE_KIND(DECANT_END_SOCKET),
 	.copies = 2,
 	.guarantee = DECANT_STABLE,
+	.inline_small = true,
 	.snapshotted = "when the last piece was read and sent",
 	.user_space = true,
 };

@@ -24,5 +24,6 @@ const struct route route_send = {
 	.to_kinds = ROUTE_KIND(DECANT_END_SOCKET),
 	.copies = 1,
 	.guarantee = DECANT_STABLE,
+	.inline_small = true,
 	.snapshotted = "when the last send returns",
 };

@@ -181,7 +181,8 @@ enum decant_event_type {
 };
 
 enum decant_event_flags {
-	DECANT_NOT_CERTAIN = 1 << 0,  /* SNAPSHOTTED: the route cannot know (LIVE) */
+	DECANT_NOT_CERTAIN = 1 << 0,  /* SNAPSHOTTED, RELEASED: the route cannot know (LIVE);
+					* ENDED: notifications were outstanding when it failed */
 	DECANT_WRITTEN = 1 << 1,      /* DELIVERED: in the file, not yet durable */
 	DECANT_DURABLE = 1 << 2,      /* DELIVERED: on stable storage */
 	DECANT_TAKEN = 1 << 3,        /* DELIVERED: the reader took it (pipe, AF_UNIX) */
@@ -193,8 +194,10 @@ enum decant_event_flags {
 /*
  * What happened to one transfer.  Order: PROGRESS*, SNAPSHOTTED, RELEASED,
  * DELIVERED, ENDED; SNAPSHOTTED to DELIVERED are each at most once and are
- * missing where the transfer failed before them (RELEASED may come before or
- * after DELIVERED).  ENDED comes exactly once.
+ * missing where the transfer failed before them.  ENDED comes exactly once.
+ * On a LIVE route nobody can know when the source is no longer needed:
+ * SNAPSHOTTED and RELEASED then come after DELIVERED, right before ENDED, and
+ * are marked DECANT_NOT_CERTAIN.
  */
 struct decant_event {
 	uint64_t id;          /* as decant_submit() returned */

@@ -314,6 +314,8 @@ static void engine_move_wait(struct engine *e, struct job *j)
 	if (q->state != STATE_WAITING || !q->direct) {
 		if (!e->leading) {
 			engine_lead(e, UINT64_MAX);
+			if (!list_empty(&e->ready))
+				engine_notify(e);
 		} else {
 			e->callers++;
 			pthread_cond_wait(&e->changed, &e->lock);

@@ -91,6 +91,23 @@ static void run_finish(struct job *j)
 		j->ops->finish(j);
 }
 
+/* The source may change, and no buffer is in use any more.  Lock held. */
+static void run_let_go(struct job *j, uint32_t flags)
+{
+	struct job_queue *q = j->q;
+
+	if (!q->snapshotted) {
+		q->snapshotted = true;
+		event_emit(j, DECANT_SNAPSHOTTED, flags, j->sent);
+	}
+	if (!q->released) {
+		q->released = true;
+		if (j->kernel_copied)
+			flags |= DECANT_COPIED;
+		event_emit(j, DECANT_RELEASED, flags, j->sent);
+	}
+}
+
 /* Every byte is with the sink's kernel. */
 static void run_sent(struct job *j)
 {
@@ -99,13 +116,9 @@ static void run_sent(struct job *j)
 
 	run_finish(j);
 	pthread_mutex_lock(&e->lock);
-	if (!q->snapshotted) {
-		q->snapshotted = true;
-		event_emit(j, DECANT_SNAPSHOTTED,
-			   j->guarantee == DECANT_LIVE ? DECANT_NOT_CERTAIN : 0, j->sent);
-	}
-	q->released = true;
-	event_emit(j, DECANT_RELEASED, j->kernel_copied ? DECANT_COPIED : 0, j->sent);
+	/* LIVE: nobody can know; it is said at the very end, as "not certain". */
+	if (j->guarantee != DECANT_LIVE)
+		run_let_go(j, 0);
 	stream_leave(e, j, false);
 	pthread_mutex_unlock(&e->lock);
 }
@@ -172,6 +185,8 @@ static void run_end(struct job *j)
 	if (q->zombie && q->requests_n == 0)
 		q->zombie = false; /* they came just now; job_release() finishes */
 	e->zombies += q->zombie;
+	if (!j->error)
+		run_let_go(j, j->guarantee == DECANT_LIVE ? DECANT_NOT_CERTAIN : 0);
 	event_emit(j, DECANT_ENDED, flags | (j->kernel_copied ? DECANT_COPIED : 0),
 		   run_arrived(j));
 	pthread_mutex_unlock(&e->lock);

@@ -60,6 +60,8 @@ void engine_push_ready(struct engine *e, struct job *j)
 	j->q->state = STATE_READY;
 	if (j->q->inline_run) {
 		pthread_cond_broadcast(&e->changed);
+		if (e->leading && !e->dispatching)
+			engine_kick(e); /* the leader may be that very caller */
 		return;
 	}
 	list_push(&e->ready, &j->q->link);

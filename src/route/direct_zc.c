@@ -181,7 +181,7 @@ static int direct_zc_idle(struct job *j)
 
 static bool direct_zc_head_done(const struct direct_zc *s)
 {
-	return s->reads_n > 0 && __atomic_load_n(&s->reads[s->head].r.done, __ATOMIC_ACQUIRE);
+	return s->reads_n > 0 && request_done(&s->reads[s->head].r);
 }
 
 static int direct_zc_step(struct job *j)

@@ -20,9 +20,9 @@ static int map_send_start(struct job *j)
 /* send(2) said EFAULT: is the file shorter now, or can it not be read? */
 static int map_send_fault(struct job *j)
 {
-	int r = window_check(j, j->taken + 1);
-
-	return r < 0 ? r : job_plain_step(j, MAP_SEND_BYTES);
+	if (window_left(j, j->taken, 1) == 0)
+		return window_shrank(j, j->sent);
+	return job_plain_step(j, MAP_SEND_BYTES);
 }
 
 static int map_send_step(struct job *j)
@@ -45,12 +45,8 @@ static int map_send_step(struct job *j)
 	n = end_write(&j->to, j->sent, data, len, route_more(j, len));
 	/* Kept by the engine for the next step; a stalled peer holds nothing. */
 	job_unmap(j, m);
-	if (n > 0) {
-		job_took(j, (uint64_t)n);
-		job_sent(j, (uint64_t)n, 1);
-		err = window_check(j, j->sent);
-		return err < 0 ? err : STEP_MORE;
-	}
+	if (n > 0)
+		return window_took(j, (uint64_t)n);
 	if (n == -EAGAIN) {
 		job_wait_sink(j);
 		return STEP_WAIT;

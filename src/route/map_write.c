@@ -50,7 +50,6 @@ static int map_write_step(struct job *j)
 {
 	uint64_t want = job_want(j, MAP_WRITE_CHUNK_BYTES);
 	int64_t n;
-	int r;
 
 	if (want == 0)
 		return job_all_taken(j) ? STEP_DONE : STEP_WAIT;
@@ -60,12 +59,7 @@ static int map_write_step(struct job *j)
 	n = map_write_piece(j, want);
 	if (n <= 0)
 		return map_write_failed(j, n);
-	r = window_check(j, j->sent + (uint64_t)n);
-	if (r < 0)
-		return r;
-	job_took(j, (uint64_t)n);
-	job_sent(j, (uint64_t)n, 1);
-	return job_all_taken(j) ? STEP_DONE : STEP_MORE;
+	return window_took(j, (uint64_t)n);
 }
 
 const struct route route_map_write = {

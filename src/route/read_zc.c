@@ -7,7 +7,7 @@
 #include <errno.h>
 
 #include "route/routes.h"
-#include "route/zerocopy.h"
+#include "route/window.h"
 #include "sys/sys.h"
 
 /* Plain pieces in between, when no buffer is to be had. */
@@ -71,6 +71,9 @@ static int read_zc_fill(struct job *j, uint64_t want)
 	}
 	n = end_read(&j->from, j->taken, p->buffer->data,
 		     want < p->buffer->size_bytes ? want : p->buffer->size_bytes);
+	/* Bytes that were cut off while they were read may be zeros. */
+	if (n > 0 && j->from.kind == DECANT_END_FILE)
+		n = (int64_t)window_left(j, j->taken, (uint64_t)n);
 	if (n > 0) {
 		p->data = p->buffer->data;
 		p->len_bytes = (uint64_t)n;

@@ -11,6 +11,7 @@ struct window {
 	struct zerocopy z;
 	struct zerocopy_piece *piece; /* being sent, or NULL */
 	bool rest;                    /* the mapping is of no use: read plainly */
+	uint64_t certain;             /* bytes that were let go of before the file shrank */
 };
 
 uint64_t window_left(const struct job *j, uint64_t pos, uint64_t max)
@@ -24,15 +25,24 @@ uint64_t window_left(const struct job *j, uint64_t pos, uint64_t max)
 	return max < size - at ? max : size - at;
 }
 
-int window_check(struct job *j, uint64_t end)
+int window_shrank(struct job *j, uint64_t certain)
 {
-	uint64_t size = end_size_now(&j->from);
+	uint64_t short_by = j->len == DECANT_TO_END ? j->sent - certain : j->len - certain;
 
-	if (size == END_SIZE_UNKNOWN || size >= j->from.offset + end)
-		return 0;
+	j->sent = j->taken = certain;
 	return job_fail(j, -ENODATA, "source ended at offset %llu, %llu bytes short: the file "
-			"shrank while it was being sent", (unsigned long long)size,
-			(unsigned long long)(j->from.offset + end - size));
+			"shrank while it was being sent",
+			(unsigned long long)(j->from.offset + certain),
+			(unsigned long long)short_by);
+}
+
+int window_took(struct job *j, uint64_t n)
+{
+	uint64_t have = window_left(j, j->taken, n);
+
+	job_took(j, have);
+	job_sent(j, have, 1);
+	return have < n ? window_shrank(j, j->sent) : STEP_MORE;
 }
 
 int window_start(struct job *j, enum zerocopy_how how)
@@ -105,28 +115,32 @@ static int window_open(struct job *j)
 static int window_fault(struct job *j)
 {
 	struct window *w = j->priv;
-	int r;
 
 	w->z.fault = false;
 	if (!window_maps(j))
 		return job_fail_source(j, -EFAULT);
-	r = window_check(j, j->taken + 1);
-	if (r < 0)
-		return r;
+	if (window_left(j, j->sent, 1) == 0)
+		return window_shrank(j, j->sent);
 	/* It is not shorter: a disk error, perhaps.  A read will say which. */
 	window_close(w);
 	w->rest = true;
 	return STEP_MORE;
 }
 
-/* Look whether the file still has what was sent of it. */
+/* Does the file still have what was sent of it? */
 static int window_look(struct job *j)
 {
 	struct window *w = j->priv;
-	uint64_t end = w->z.seen_end;
+	uint64_t end = w->z.seen_end, have;
 
 	w->z.seen_end = 0;
-	return end && window_maps(j) ? window_check(j, end) : 0;
+	if (end == 0 || !window_maps(j))
+		return 0;
+	have = window_left(j, 0, end);
+	if (have < end)
+		return window_shrank(j, have > w->certain ? have : w->certain);
+	w->certain = zerocopy_released_to(&w->z);
+	return 0;
 }
 
 /*

@@ -16,16 +16,18 @@ void window_finish(struct job *j);
 
 /*
  * Bytes that the source file has from pos bytes of the transfer on, now; at
- * most max.  The rest of its last page is mapped too, and reads as zeros, so
- * that this must be asked before each send.
+ * most max.  Asked before each send, for the rest of the file's last page is
+ * mapped too and reads as zeros.  And asked again after it: a file that is cut
+ * gets zeros in the page (or the large folio) that its new end is in, and so
+ * does what is on its way.
  */
 uint64_t window_left(const struct job *j, uint64_t pos, uint64_t max);
-
 /*
- * And after it: 0, or -ENODATA with its sentence when the file now ends before
- * end bytes of the transfer.  A file that is cut gets zeros in the page (or
- * the large folio) that its new end is in, and what is on its way with it.
+ * Account for n bytes that a plain send or write just took from a mapping:
+ * those that the file still has.  STEP_MORE, or -ENODATA where it has fewer.
  */
-int window_check(struct job *j, uint64_t end);
+int window_took(struct job *j, uint64_t n);
+/* The file is too short; of what was sent only so much is certain.  -ENODATA. */
+int window_shrank(struct job *j, uint64_t certain);
 
 #endif

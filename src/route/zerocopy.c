@@ -77,6 +77,19 @@ bool zerocopy_idle(const struct zerocopy *z)
 	return z->sends_n == 0;
 }
 
+uint64_t zerocopy_released_to(const struct zerocopy *z)
+{
+	uint64_t end = z->job->sent;
+
+	for (unsigned i = 0; i < ZEROCOPY_SENDS_MAX; i++) {
+		const struct zerocopy_send *s = &z->sends[i];
+
+		if (s->used && s->bytes && s->end - s->bytes < end)
+			end = s->end - s->bytes;
+	}
+	return end;
+}
+
 int zerocopy_wait(struct zerocopy *z)
 {
 	/* A ring's notifications step the job by themselves. */
@@ -323,12 +336,6 @@ static int zerocopy_ring_result(struct zerocopy *z, struct zerocopy_send *s)
 	return 0;
 }
 
-/* Set on other threads, after what belongs to them was written. */
-static bool zerocopy_flag(const bool *flag)
-{
-	return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
-}
-
 int zerocopy_reap(struct zerocopy *z)
 {
 	int failed = 0;
@@ -338,7 +345,7 @@ int zerocopy_reap(struct zerocopy *z)
 	for (unsigned i = 0; i < ZEROCOPY_SENDS_MAX; i++) {
 		struct zerocopy_send *s = &z->sends[i];
 
-		if (!s->used || !zerocopy_flag(&s->r.done))
+		if (!s->used || !request_done(&s->r))
 			continue;
 		if (s == z->flying) {
 			int r = zerocopy_ring_result(z, s);
@@ -346,7 +353,7 @@ int zerocopy_reap(struct zerocopy *z)
 			if (r < 0)
 				failed = r;
 		}
-		if (!zerocopy_flag(&s->r.released))
+		if (!request_is_released(&s->r))
 			continue;
 		if (s->bytes)
 			zerocopy_released(z, s, s->r.copied);

@@ -93,6 +93,8 @@ int zerocopy_reap(struct zerocopy *z);
 bool zerocopy_sending(const struct zerocopy *z);
 /* The kernel holds nothing any more. */
 bool zerocopy_idle(const struct zerocopy *z);
+/* All bytes before this one of the transfer were sent and let go of. */
+uint64_t zerocopy_released_to(const struct zerocopy *z);
 /* Arm the wait for the next notification; returns STEP_WAIT, or the job's error. */
 int zerocopy_wait(struct zerocopy *z);
 

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Options of a command: one table from which the parser and --help are made.
+ * Not getopt: it keeps no global state and prints nothing by itself, and a
+ * long option may not be abbreviated (scripts outlive new options).
+ */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+enum option_type {
+	OPTION_FLAG,     /* bool */
+	OPTION_TEXT,     /* const char * (points into argv) */
+	OPTION_SIZE,     /* uint64_t bytes: 1048576, 1M, 1MB */
+	OPTION_RATE,     /* the same, but more than 0; "/s" may follow */
+	OPTION_DURATION, /* uint32_t ms: 10, 1.5s, 200ms, 2m */
+	OPTION_NUMBER,   /* uint32_t, more than 0 */
+	OPTION_FD,       /* int */
+	OPTION_MODE,     /* uint32_t: octal permission bits, or keep */
+	OPTION_CHOICE,   /* uint32_t: index into choices */
+};
+
+/* OPTION_FD with an optional argument: none was given. */
+#define OPTION_FD_NONE (-2)
+/* OPTION_MODE: "keep". */
+#define OPTION_MODE_KEEP UINT32_MAX
+
+struct option_row {
+	char letter;             /* 0: no short form */
+	const char *name;        /* without the dashes */
+	const char *arg;         /* the argument's name in --help; NULL: takes none */
+	bool optional;           /* the argument is given with = or not at all */
+	enum option_type type;
+	size_t field;            /* offset in the command's structure */
+	const char *const *choices; /* OPTION_CHOICE: NULL-terminated */
+	uint32_t fallback;       /* optional choice: the one meant without argument */
+	const char *help;
+};
+
+/* Short for tables: the offset of a member. */
+#define OPTION_AT(type, member) offsetof(struct type, member)
+
+/*
+ * Parse argv[1..argc-1] into *target.  Operands are gathered, in their order,
+ * in operands (room for operands_max); options may stand between them, "--"
+ * ends the options, and "-" is an operand.  Returns the number of operands or
+ * -EINVAL with a sentence.  Pure.
+ */
+int options_parse(const struct option_row *rows, size_t rows_n, int argc, char *const *argv,
+		  void *target, const char **operands, int operands_max, struct err *reterr);
+
+/* The options as an aligned list, wrapped at width columns. */
+void options_help(FILE *f, const struct option_row *rows, size_t rows_n, unsigned width);
+
+#endif

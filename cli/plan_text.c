@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+#include "plan_text.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "events.h"
+#include "text.h"
+
+#define PLAN_ROWS_MAX 12
+
+static const char *plan_guarantee(uint32_t guarantee)
+{
+	return guarantee == DECANT_LIVE ? "live" : "stable";
+}
+
+static const char *plan_guarantee_meaning(uint32_t guarantee)
+{
+	if (guarantee == DECANT_LIVE)
+		return "live: a later change of the source may reach the receiver";
+	return "stable: every byte is one that the source held before SNAPSHOTTED; several pages "
+	       "are not taken at one instant";
+}
+
+static const char *plan_cost(char *buf, size_t size, const struct decant_plan *plan)
+{
+	char took[TEXT_NUMBER_MAX], bytes[TEXT_NUMBER_MAX];
+
+	if (plan->len == DECANT_TO_END || plan->len == 0) {
+		(void)snprintf(buf, size, "%s of CPU time", text_duration(took, plan->cost_ns));
+		return buf;
+	}
+	(void)snprintf(buf, size, "%s of CPU time for %s (%.1f ns/KiB)",
+		       text_duration(took, plan->cost_ns), text_bytes(bytes, plan->len),
+		       (double)plan->cost_ns * 1024 / (double)plan->len);
+	return buf;
+}
+
+struct plan_rows {
+	struct text_cell cells[PLAN_ROWS_MAX * 2];
+	size_t n;
+};
+
+static void plan_row(struct plan_rows *rows, const char *name, const char *text,
+		     enum text_style style)
+{
+	if (!text[0] || rows->n == PLAN_ROWS_MAX)
+		return;
+	rows->cells[rows->n * 2] = (struct text_cell){ name, TEXT_DIM };
+	rows->cells[rows->n * 2 + 1] = (struct text_cell){ text, style };
+	rows->n++;
+}
+
+static void plan_print_refused(FILE *f, const struct decant_plan *plan, bool none_fits)
+{
+	struct text_cell cells[DECANT_ROUTES_MAX * 4];
+	char copies[DECANT_ROUTES_MAX][16];
+	uint32_t n = plan->refused_n < DECANT_ROUTES_MAX ? plan->refused_n : DECANT_ROUTES_MAX;
+
+	if (n == 0) {
+		if (!none_fits)
+			(void)fputs("\nNo better route was refused.\n", f);
+		return;
+	}
+	(void)fputc('\n', f);
+	text_styled(f, TEXT_BOLD, none_fits ? "Refused routes" : "Refused routes, better first");
+	(void)fputc('\n', f);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct decant_refusal *r = &plan->refused[i];
+
+		(void)snprintf(copies[i], sizeof(copies[i]), "%u cop%s", r->copies,
+			       r->copies == 1 ? "y" : "ies");
+		cells[i * 4] = (struct text_cell){ r->route, TEXT_PLAIN };
+		cells[i * 4 + 1] = (struct text_cell){ copies[i], TEXT_DIM };
+		cells[i * 4 + 2] = (struct text_cell){
+			plan_guarantee(r->guarantee),
+			r->guarantee == DECANT_LIVE ? TEXT_DOUBT : TEXT_DIM,
+		};
+		cells[i * 4 + 3] = (struct text_cell){ r->why, TEXT_PLAIN };
+	}
+	text_table(f, cells, n, 4, 2);
+}
+
+void plan_text_print(FILE *f, const struct plan_text *t)
+{
+	const struct decant_plan *plan = t->plan;
+	struct plan_rows rows = { .n = 0 };
+	char copies[64], cost[128];
+
+	plan_row(&rows, "from", t->from, TEXT_PLAIN);
+	plan_row(&rows, "to", t->to, TEXT_PLAIN);
+	if (!t->error) {
+		(void)snprintf(copies, sizeof(copies), "%u on this side", plan->copies);
+		plan_row(&rows, "route", plan->route, TEXT_GOOD);
+		plan_row(&rows, "CPU copies", copies, TEXT_PLAIN);
+		plan_row(&rows, "guarantee", plan_guarantee_meaning(plan->guarantee),
+			 TEXT_PLAIN);
+		plan_row(&rows, "SNAPSHOTTED", plan->snapshotted, TEXT_PLAIN);
+		plan_row(&rows, "DELIVERED", plan->delivered, TEXT_PLAIN);
+		plan_row(&rows, "expected cost", plan_cost(cost, sizeof(cost), plan), TEXT_PLAIN);
+		plan_row(&rows, "note", plan->note, TEXT_PLAIN);
+	} else {
+		plan_row(&rows, "route", t->message, TEXT_BAD);
+	}
+	plan_row(&rows, "assumed", t->from_assumed, TEXT_PLAIN);
+	plan_row(&rows, t->from_assumed[0] ? "" : "assumed", t->to_assumed, TEXT_PLAIN);
+	text_table(f, rows.cells, rows.n, 2, 0);
+	plan_print_refused(f, plan, t->error != 0);
+}
+
+static void plan_json_chosen(struct json *j, const struct decant_plan *plan)
+{
+	json_member_string(j, "route", plan->route);
+	json_member_u64(j, "copies", plan->copies);
+	json_member_string(j, "guarantee", plan_guarantee(plan->guarantee));
+	json_member_string(j, "snapshotted", plan->snapshotted);
+	json_member_string(j, "delivered", plan->delivered);
+	json_key(j, "bytes");
+	if (plan->len == DECANT_TO_END)
+		json_null(j);
+	else
+		json_u64(j, plan->len);
+	json_member_u64(j, "cost_ns", plan->cost_ns);
+	json_member_string(j, "note", plan->note);
+}
+
+void plan_text_json(FILE *f, const struct plan_text *t)
+{
+	const struct decant_plan *plan = t->plan;
+	struct json j = JSON_INIT;
+
+	json_object(&j);
+	json_member_string(&j, "from", t->from);
+	json_member_string(&j, "to", t->to);
+	if (!t->error)
+		plan_json_chosen(&j, plan);
+	json_key(&j, "error");
+	if (t->error) {
+		json_object(&j);
+		json_member_string(&j, "code", events_error_name(t->error));
+		json_member_string(&j, "message", t->message);
+		json_end(&j);
+	} else {
+		json_null(&j);
+	}
+	json_key(&j, "assumed");
+	json_array(&j);
+	if (t->from_assumed[0])
+		json_string(&j, t->from_assumed);
+	if (t->to_assumed[0])
+		json_string(&j, t->to_assumed);
+	json_end(&j);
+	json_key(&j, "refused");
+	json_array(&j);
+	for (uint32_t i = 0; i < plan->refused_n && i < DECANT_ROUTES_MAX; i++) {
+		json_object(&j);
+		json_member_string(&j, "route", plan->refused[i].route);
+		json_member_u64(&j, "copies", plan->refused[i].copies);
+		json_member_string(&j, "guarantee", plan_guarantee(plan->refused[i].guarantee));
+		json_member_string(&j, "why", plan->refused[i].why);
+		json_end(&j);
+	}
+	json_end(&j);
+	json_end(&j);
+	(void)fprintf(f, "%s\n", buf_str(&j.buf));
+	json_free(&j);
+}

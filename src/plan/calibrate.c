@@ -9,7 +9,7 @@
 #include "sys/sys.h"
 
 #define CALIBRATE_ROUNDS_MIN 3
-#define CALIBRATE_ROUNDS_MAX 15
+#define CALIBRATE_ROUNDS_MAX 31
 #define CALIBRATE_COLD COST_SIZES /* the place of cold samples, after the sizes */
 #define CALIBRATE_CELLS (COST_SIZES + 1)
 
@@ -119,23 +119,23 @@ static int calibrate_sample(struct calibration *c, struct calibrate_route *r, un
 {
 	struct decant_transfer t = calibrate_transfer(c, r->name, len);
 	struct calibrate_cell *to = &r->cell[cell];
-	uint64_t ns, cpu_ns, peers_ns;
+	uint64_t ns, cpu_ns; /* the latter may be a little less than nothing */
 	int64_t moved;
 
 	pair_begin(&c->pair, len);
+	cpu_ns = pair_cpu_ns(&c->pair);
 	ns = sys_clock_ns();
-	cpu_ns = sys_process_cpu_ns();
 	moved = decant_move(c->d, &t, NULL);
 	ns = sys_clock_ns() - ns;
+	cpu_ns = pair_cpu_ns(&c->pair) - cpu_ns;
 	if (moved < 0 || (uint64_t)moved != len) {
 		r->fits = false;
 		return calibrate_reopen(c);
 	}
-	if (pair_finish(&c->pair, &peers_ns) < 0)
+	if (pair_finish(&c->pair) < 0)
 		return calibrate_reopen(c);
-	cpu_ns = sys_process_cpu_ns() - cpu_ns;
 	to->ns[to->n] = ns;
-	to->cpu_ns[to->n++] = cpu_ns > peers_ns ? cpu_ns - peers_ns : 0;
+	to->cpu_ns[to->n++] = (int64_t)cpu_ns > 0 ? cpu_ns : 0;
 	return 0;
 }
 

@@ -108,7 +108,11 @@ static int pair_stream(struct pair *p, bool source, bool pipe, bool local)
 		return r;
 	*ours = fds[source ? 0 : 1];
 	other = fds[source ? 1 : 0];
-	r = peer_create(source ? &p->feeder : &p->drainer, other, source);
+	if (source)
+		r = peer_create(&p->feeder, other, PEER_GIVES);
+	else
+		/* Of a TCP peer, which may be far away, only our own side counts. */
+		r = peer_create(&p->drainer, other, pipe || local ? PEER_TAKES : PEER_DROPS);
 	if (r < 0)
 		return r;
 	return sys_setfl(*ours, O_NONBLOCK | (pipe && !source ? O_WRONLY : 0));
@@ -226,22 +230,22 @@ void pair_begin(struct pair *p, uint64_t len)
 		peer_ask(p->drainer, len);
 }
 
-int pair_finish(struct pair *p, uint64_t *ret_cpu_ns)
+int pair_finish(struct pair *p)
 {
-	uint64_t cpu_ns;
-	int r = 0, r2;
+	int r = p->feeder ? peer_wait(p->feeder) : 0;
+	int r2 = p->drainer ? peer_wait(p->drainer) : 0;
 
-	*ret_cpu_ns = 0;
-	if (p->feeder) {
-		r = peer_wait(p->feeder, &cpu_ns);
-		*ret_cpu_ns += cpu_ns;
-	}
-	if (p->drainer) {
-		r2 = peer_wait(p->drainer, &cpu_ns);
-		*ret_cpu_ns += cpu_ns;
-		r = r < 0 ? r : r2;
-	}
-	return r;
+	return r < 0 ? r : r2;
+}
+
+uint64_t pair_cpu_ns(const struct pair *p)
+{
+	uint64_t peers = 0, all;
+
+	peers += p->feeder ? peer_cpu_ns(p->feeder) : 0;
+	peers += p->drainer ? peer_cpu_ns(p->drainer) : 0;
+	all = sys_process_cpu_ns();
+	return all > peers ? all - peers : 0;
 }
 
 bool pair_make_cold(struct pair *p)

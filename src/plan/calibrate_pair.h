@@ -35,9 +35,11 @@ void pair_close(struct pair *p);
 struct decant_end pair_source(const struct pair *p);
 struct decant_end pair_sink(const struct pair *p);
 
-/* Before and after a transfer of len bytes; the CPU time of the other sides. */
+/* Before and after a transfer of len bytes: the other sides take and give it. */
 void pair_begin(struct pair *p, uint64_t len);
-int pair_finish(struct pair *p, uint64_t *ret_cpu_ns);
+int pair_finish(struct pair *p);
+/* CPU time of this process up to now, without the other sides'. */
+uint64_t pair_cpu_ns(const struct pair *p);
 
 /*
  * Have the source's pages out of the page cache.  False: it cannot be done (a

@@ -12,27 +12,31 @@
 
 struct peer {
 	int fd;
-	bool gives;
+	enum peer_way way;
 	unsigned char *buf;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	uint64_t want;   /* asked for and not done; guarded by lock, as is the rest */
-	uint64_t cpu_ns;
 	int result;
 	bool stop;
 };
 
 static int peer_piece(struct peer *p, uint64_t len, uint64_t *ret_moved)
 {
-	struct pollfd pfd = { .fd = p->fd, .events = p->gives ? POLLOUT : POLLIN };
+	struct pollfd pfd = { .fd = p->fd, .events = p->way == PEER_GIVES ? POLLOUT : POLLIN };
 	ssize_t n;
 	int r;
 
 	r = sys_poll(&pfd, 1, PEER_STALL_MS);
 	if (r <= 0)
 		return r == -EINTR ? 0 : r < 0 ? r : -ETIMEDOUT;
-	n = p->gives ? sys_write(p->fd, p->buf, len) : sys_read(p->fd, p->buf, len);
+	if (p->way == PEER_GIVES)
+		n = sys_write(p->fd, p->buf, len);
+	else if (p->way == PEER_TAKES)
+		n = sys_read(p->fd, p->buf, len);
+	else
+		n = sys_recv(p->fd, p->buf, len, MSG_TRUNC);
 	if (n <= 0)
 		return n < 0 ? (int)n : -EPIPE;
 	*ret_moved += (uint64_t)n;
@@ -52,7 +56,7 @@ static int peer_move(struct peer *p, uint64_t bytes)
 static void *peer_run(void *arg)
 {
 	struct peer *p = arg;
-	uint64_t want, cpu_ns;
+	uint64_t want;
 	int r;
 
 	(void)pthread_mutex_lock(&p->lock);
@@ -63,20 +67,17 @@ static void *peer_run(void *arg)
 			continue;
 		}
 		(void)pthread_mutex_unlock(&p->lock);
-		cpu_ns = sys_thread_cpu_ns();
 		r = peer_move(p, want);
-		cpu_ns = sys_thread_cpu_ns() - cpu_ns;
 		(void)pthread_mutex_lock(&p->lock);
 		p->want = 0;
 		p->result = r;
-		p->cpu_ns = cpu_ns;
 		(void)pthread_cond_broadcast(&p->changed);
 	}
 	(void)pthread_mutex_unlock(&p->lock);
 	return NULL;
 }
 
-int peer_create(struct peer **ret, int fd, bool gives)
+int peer_create(struct peer **ret, int fd, enum peer_way way)
 {
 	struct peer *p = sys_calloc(1, sizeof(*p));
 	int r = -ENOMEM;
@@ -86,7 +87,7 @@ int peer_create(struct peer **ret, int fd, bool gives)
 	if (!p || !p->buf)
 		goto fail;
 	p->fd = fd;
-	p->gives = gives;
+	p->way = way;
 	(void)pthread_mutex_init(&p->lock, NULL);
 	(void)pthread_cond_init(&p->changed, NULL);
 	r = sys_thread_create(&p->thread, "decant-peer", peer_run, p);
@@ -126,7 +127,7 @@ void peer_ask(struct peer *p, uint64_t bytes)
 	(void)pthread_mutex_unlock(&p->lock);
 }
 
-int peer_wait(struct peer *p, uint64_t *ret_cpu_ns)
+int peer_wait(struct peer *p)
 {
 	int r;
 
@@ -134,7 +135,11 @@ int peer_wait(struct peer *p, uint64_t *ret_cpu_ns)
 	while (p->want)
 		(void)pthread_cond_wait(&p->changed, &p->lock);
 	r = p->result;
-	*ret_cpu_ns = p->cpu_ns;
 	(void)pthread_mutex_unlock(&p->lock);
 	return r;
+}
+
+uint64_t peer_cpu_ns(const struct peer *p)
+{
+	return sys_thread_cpu_of_ns(p->thread);
 }

@@ -13,14 +13,23 @@
 
 struct peer;
 
-/* Takes over fd, which must block.  gives: writes to it, else reads from it. */
-int peer_create(struct peer **ret, int fd, bool gives);
+enum peer_way {
+	PEER_GIVES,  /* writes */
+	PEER_TAKES,  /* reads */
+	PEER_DROPS,  /* TCP: has the kernel throw the bytes away */
+};
+
+/* Takes over fd, which must block. */
+int peer_create(struct peer **ret, int fd, enum peer_way way);
 /* Close our side of fd first: the thread ends when its call does. */
 void peer_destroy(struct peer *p);
 
 /* Move so many bytes; the next call must be peer_wait(). */
 void peer_ask(struct peer *p, uint64_t bytes);
-/* 0 or negative errno; the CPU time that it took the thread. */
-int peer_wait(struct peer *p, uint64_t *ret_cpu_ns);
+/* 0 or negative errno: how that went. */
+int peer_wait(struct peer *p);
+
+/* CPU time of the thread up to now. */
+uint64_t peer_cpu_ns(const struct peer *p);
 
 #endif

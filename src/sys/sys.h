@@ -161,6 +161,8 @@ uint64_t sys_clock_ns(void);
 /* CPU time of the calling thread, of the process; likewise. */
 uint64_t sys_thread_cpu_ns(void);
 uint64_t sys_process_cpu_ns(void);
+/* Of another thread, which must not have been joined; 0: it has ended. */
+uint64_t sys_thread_cpu_of_ns(pthread_t thread);
 /* Sleeps for the whole time (retry); at most an hour. */
 int sys_sleep_ns(uint64_t ns);
 

@@ -72,6 +72,13 @@ uint64_t sys_process_cpu_ns(void)
 	return clock_read(CLOCK_PROCESS_CPUTIME_ID);
 }
 
+uint64_t sys_thread_cpu_of_ns(pthread_t thread)
+{
+	clockid_t clock;
+
+	return pthread_getcpuclockid(thread, &clock) == 0 ? clock_read(clock) : 0;
+}
+
 int sys_sleep_ns(uint64_t ns)
 {
 	uint64_t until = sys_clock_ns() + (ns < SLEEP_MAX_NS ? ns : SLEEP_MAX_NS);

@@ -8,3 +8,95 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "decant.h"
+
+static const struct command commands[] = {
+	{ "copy", cmd_copy, "move bytes from any end to any end" },
+	{ "explain", cmd_explain, "show the plan of a copy without moving anything" },
+	{ "probe", cmd_probe, "show what this kernel and machine can do" },
+};
+
+#define COMMANDS_N (sizeof(commands) / sizeof(commands[0]))
+
+static const struct command *main_find(const char *name)
+{
+	for (size_t i = 0; i < COMMANDS_N; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static void main_help(FILE *f)
+{
+	(void)fputs("Usage: decant COMMAND [OPTION]... [FROM TO]\n\n"
+		    "Move bulk data with at most one CPU copy, and say when the source may change.\n\n"
+		    "Commands:\n", f);
+	for (size_t i = 0; i < COMMANDS_N; i++)
+		(void)fprintf(f, "  %-9s %s\n", commands[i].name, commands[i].what);
+	(void)fputs("  help      show the usage of a command\n\n"
+		    "Options:\n"
+		    "  -h, --help  show this\n"
+		    "  --version   show the version\n\n"
+		    "See `decant help COMMAND`, decant(1) and, for ends, routes and guarantees,\n"
+		    "decant(7).\n", f);
+}
+
+static int main_help_for(char *name)
+{
+	const struct command *c = main_find(name);
+	char option[] = "--help", *argv[] = { name, option, NULL };
+
+	if (strcmp(name, "help") == 0) {
+		main_help(stdout);
+		return CLI_OK;
+	}
+	if (!c)
+		return cli_usage(NULL, "no command is called '%s'", name);
+	return c->run(2, argv);
+}
+
+static int main_run(int argc, char **argv)
+{
+	const struct command *c;
+
+	if (argc < 2) {
+		main_help(stderr);
+		return CLI_USAGE;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		(void)printf("decant %s\n", decant_version());
+		return CLI_OK;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    (strcmp(argv[1], "help") == 0 && argc == 2)) {
+		main_help(stdout);
+		return CLI_OK;
+	}
+	if (strcmp(argv[1], "help") == 0)
+		return argc == 3 ? main_help_for(argv[2]) :
+				   cli_usage(NULL, "help takes one command");
+	c = main_find(argv[1]);
+	if (!c)
+		return cli_usage(NULL, argv[1][0] == '-' ? "no option is called '%s'" :
+							   "no command is called '%s'", argv[1]);
+	return c->run(argc - 1, argv + 1);
+}
+
+/*
+ * Where 0, 1 or 2 is closed, our own files would take its number and be taken
+ * for standard output.  Open it the wrong way round: its use is an error.
+ */
+static void main_fill_fds(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+int main(int argc, char **argv)
+{
+	main_fill_fds();
+	/* A reader that goes away is an error with a sentence, not a silent death. */
+	(void)signal(SIGPIPE, SIG_IGN);
+	return cli_flush(main_run(argc, argv));
+}

@@ -103,6 +103,8 @@ static void api_query(struct decant *d, const struct decant_transfer *t, struct 
 		.caps = d->caps,
 		.uring = engine_has_uring(d->engine),
 	};
+	if (r->from.kind == DECANT_END_FILE && r->from.dev)
+		r->query.map_warm = maps_seen(d->engine->maps, r->from.dev, r->from.ino);
 	if (r->from.kind == DECANT_END_FILE && r->len != DECANT_TO_END &&
 	    r->len >= API_RESIDENCY_MIN_BYTES && r->from.cached_fs)
 		r->query.cold_permille = residency_cold_permille(r->from.fd, r->from.offset, r->len);

@@ -21,6 +21,8 @@
 #define MAPS_KEPT_MAX_BYTES (2ull << 30)
 #define MAPS_KEPT_MAX 256
 #define MAPS_KEEP_NS 1000000000ull
+#define MAPS_SEEN 256
+#define MAPS_SEEN_NS 10000000000ull
 
 #ifndef XFS_SUPER_MAGIC
 #define XFS_SUPER_MAGIC 0x58465342
@@ -42,6 +44,10 @@ struct maps {
 	struct list all;     /* least recently used first */
 	uint64_t kept_bytes;
 	unsigned kept_n;
+	/* Files that were sent lately, by hash; the last one wins. */
+	struct {
+		uint64_t dev, ino, when_ns;
+	} seen[MAPS_SEEN];
 };
 
 int maps_create(struct maps **ret, struct engine *e)
@@ -179,6 +185,22 @@ const void *maps_get(struct maps *m, const struct end *e, uint64_t offset, uint6
 		*len = left;
 	*ret = map;
 	return map->mem + (offset - map->offset);
+}
+
+bool maps_seen(struct maps *m, uint64_t dev, uint64_t ino)
+{
+	unsigned i = (unsigned)((ino * 0x9e3779b97f4a7c15ull) ^ dev) % MAPS_SEEN;
+	uint64_t now = sys_clock_ns();
+	bool seen;
+
+	pthread_mutex_lock(&m->lock);
+	seen = m->seen[i].ino == ino && m->seen[i].dev == dev &&
+	       now - m->seen[i].when_ns < MAPS_SEEN_NS;
+	m->seen[i].dev = dev;
+	m->seen[i].ino = ino;
+	m->seen[i].when_ns = now;
+	pthread_mutex_unlock(&m->lock);
+	return seen;
 }
 
 static void maps_trim(struct maps *m)

@@ -171,6 +171,12 @@ static uint64_t cost_mixed(const uint32_t ns[COST_SIZES], uint32_t cold_ns_mib, 
 			      cost_scale(cold, cold_permille, 1000));
 }
 
+static void cost_score(struct cost_estimate *c)
+{
+	c->score = (c->ns | c->cpu_ns) >> 60 ?
+		   UINT64_MAX : c->ns * COST_WEIGHT_NS + c->cpu_ns * COST_WEIGHT_CPU;
+}
+
 void cost_estimate(const struct cost_table *t, unsigned route, enum cost_from from,
 		   enum cost_to to, uint64_t len, uint32_t cold_permille,
 		   struct cost_estimate *ret)
@@ -181,6 +187,14 @@ void cost_estimate(const struct cost_table *t, unsigned route, enum cost_from fr
 		cold_permille = 1000;
 	ret->ns = cost_mixed(c->ns, c->cold_ns, len, cold_permille);
 	ret->cpu_ns = cost_mixed(c->cpu_ns, c->cold_cpu_ns, len, cold_permille);
-	ret->score = (ret->ns | ret->cpu_ns) >> 60 ?
-		     UINT64_MAX : ret->ns * COST_WEIGHT_NS + ret->cpu_ns * COST_WEIGHT_CPU;
+	cost_score(ret);
+}
+
+void cost_add_fresh_map(struct cost_estimate *c, uint64_t len)
+{
+	uint64_t ns = cost_scale(len, COST_FRESH_MAP_NS_KIB, 1024);
+
+	c->ns = saturating_add(c->ns, ns);
+	c->cpu_ns = saturating_add(c->cpu_ns, ns);
+	cost_score(c);
 }

@@ -96,6 +96,14 @@ void cost_estimate(const struct cost_table *t, unsigned route, enum cost_from fr
 		   enum cost_to to, uint64_t len, uint32_t cold_permille,
 		   struct cost_estimate *ret);
 
+/*
+ * Rows are of files whose mapping was kept.  The first time that a file is
+ * mapped its pages are entered into our page tables, 64 KiB a fault, and
+ * taken out again: more than a copy out of the second-level cache costs.
+ */
+#define COST_FRESH_MAP_NS_KIB 50
+void cost_add_fresh_map(struct cost_estimate *c, uint64_t len);
+
 /* Replace a route's row, for all entries of that name.  False: no such route. */
 bool cost_set(struct cost_table *t, const char *route, enum cost_from from, enum cost_to to,
 	      const struct cost *cost);

@@ -47,6 +47,14 @@ static int plan_check_end(const struct end *e, struct err *reterr)
 		       e->side == END_SOURCE ? "source" : "sink", e->wrong);
 }
 
+static void plan_cost(const struct query *q, const struct cost_table *costs, unsigned i,
+		      const struct plan_key *key, struct cost_estimate *ret)
+{
+	cost_estimate(costs, i, key->from, key->to, key->len, q->cold_permille, ret);
+	if (costs->routes[i]->maps && !q->map_warm)
+		cost_add_fresh_map(ret, key->len);
+}
+
 /* Index of the route, or -1.  No texts, no memory of those that do not fit. */
 static int plan_quick(const struct query *q, const char *forced, const struct cost_table *costs)
 {
@@ -63,7 +71,7 @@ static int plan_quick(const struct query *q, const char *forced, const struct co
 		if (!plan_allowed(costs->routes[i], forced) ||
 		    judge_route(costs->routes[i], i, q, &fit) != JUDGE_FITS)
 			continue;
-		cost_estimate(costs, i, key.from, key.to, key.len, q->cold_permille, &cost);
+		plan_cost(q, costs, i, &key, &cost);
 		if (best >= 0 && cost.score >= best_score)
 			continue;
 		best = (int)i;
@@ -86,8 +94,7 @@ static int plan_full(const struct query *q, const char *forced, const struct cos
 		rows[i].verdict = judge_route(costs->routes[i], i, q, &rows[i].fit);
 		if (rows[i].verdict != JUDGE_FITS)
 			continue;
-		cost_estimate(costs, i, key.from, key.to, key.len, q->cold_permille,
-			      &rows[i].cost);
+		plan_cost(q, costs, i, &key, &rows[i].cost);
 		if (!plan_allowed(costs->routes[i], forced))
 			continue;
 		if (best < 0 || rows[i].cost.score < rows[best].cost.score)

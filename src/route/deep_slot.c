@@ -168,16 +168,16 @@ void slot_advance(struct job *j, struct deep *d, struct slot *s, bool in_order, 
 
 	do {
 		was = s->state;
-		if (s->state == SLOT_READING && slot_request_done(s) && !s->cut)
+		if (s->state == SLOT_READING && request_done(&s->req) && !s->cut)
 			slot_read_done(j, d, s);
-		if (s->cut && (s->state != SLOT_READING || slot_request_done(s))) {
+		if (s->cut && (s->state != SLOT_READING || request_done(&s->req))) {
 			s->len = s->done = s->plain_from = 0;
 			s->hole = false;
 			s->state = SLOT_WRITTEN;
 		}
 		if (s->state == SLOT_READ && in_order)
 			slot_write_first(j, d, s);
-		if (s->state == SLOT_WRITING && slot_request_done(s))
+		if (s->state == SLOT_WRITING && request_done(&s->req))
 			slot_write_done(j, d, s);
 		if (s->state == SLOT_TAIL && is_head)
 			slot_write_tail(j, s);

@@ -59,12 +59,6 @@ static inline struct slot *deep_slot(struct deep *d, unsigned i)
 	return &d->slots[(d->head + i) % DEEP_SLOTS];
 }
 
-/* Completions come on other threads, and the result is stored before `done`. */
-static inline bool slot_request_done(const struct slot *s)
-{
-	return __atomic_load_n(&s->req.done, __ATOMIC_ACQUIRE);
-}
-
 static inline uint64_t deep_down(const struct deep *d, uint64_t v)
 {
 	return v & ~(d->block - 1);

@@ -22,6 +22,7 @@ const struct route route_map_msgzc = {
 	.needs = map_msgzc_needs,
 	.copies = 0,
 	.guarantee = DECANT_STABLE,
+	.maps = true,
 	.snapshotted = "at the last notification in the socket's error queue",
 	.fits = map_msgzc_fits,
 };

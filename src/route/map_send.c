@@ -60,5 +60,6 @@ const struct route route_map_send = {
 	.to_kinds = ROUTE_KIND(DECANT_END_SOCKET),
 	.copies = 1,
 	.guarantee = DECANT_STABLE,
+	.maps = true,
 	.snapshotted = "when the last send returns",
 };

@@ -68,5 +68,6 @@ const struct route route_map_write = {
 	.to_kinds = ROUTE_KIND(DECANT_END_PIPE),
 	.copies = 1,
 	.guarantee = DECANT_STABLE,
+	.maps = true,
 	.snapshotted = "when the last write() returns",
 };

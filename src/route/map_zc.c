@@ -22,6 +22,7 @@ const struct route route_map_zc = {
 	.needs = map_zc_needs,
 	.copies = 0,
 	.guarantee = DECANT_STABLE,
+	.maps = true,
 	.snapshotted = "at the notification of the last send: the kernel has let go of the pages",
 	.fits = map_zc_fits,
 };

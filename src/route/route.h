@@ -31,6 +31,7 @@ struct query {
 	uint64_t exclude;     /* bits of route_table: start() found out that they do not work here */
 	struct caps *caps;
 	bool uring;           /* the engine's backend is io_uring */
+	bool map_warm;        /* the source was sent lately: its mapping is kept, or will pay */
 };
 
 /* The answer: what this route would give here. */
@@ -51,6 +52,8 @@ struct route {
 	uint32_t guarantee;
 	const char *snapshotted;     /* when SNAPSHOTTED comes, for explain */
 	bool user_space;             /* bytes pass through our memory: checksums possible */
+	bool maps;                   /* by job_map(): cheaper where the mapping is kept */
+	bool inline_small;           /* a small transfer to a socket or pipe never blocks */
 	bool past_cache;             /* honours DECANT_DIRECT */
 	/* May be NULL: fits when kinds and needs do.  Never sets guarantee lower. */
 	bool (*fits)(const struct query *q, struct fit *fit);

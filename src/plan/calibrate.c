@@ -5,7 +5,7 @@
 
 #include "base/checked.h"
 #include "plan/calibrate.h"
-#include "plan/calibrate_pair.h"
+#include "plan/sides.h"
 #include "sys/sys.h"
 
 #define CALIBRATE_ROUNDS_MIN 3
@@ -62,7 +62,7 @@ struct calibration {
 	struct decant *d;
 	struct cost_table *costs;
 	const char *dir;
-	struct pair pair;
+	struct sides sides;
 	struct calibrate_route route[DECANT_ROUTES_MAX];
 	unsigned routes_n;
 };
@@ -72,8 +72,8 @@ static struct decant_transfer calibrate_transfer(const struct calibration *c, co
 {
 	struct decant_transfer t = DECANT_TRANSFER_INIT;
 
-	t.from = pair_source(&c->pair);
-	t.to = pair_sink(&c->pair);
+	t.from = sides_source(&c->sides);
+	t.to = sides_sink(&c->sides);
 	t.len = len;
 	t.route = route;
 	t.guarantee = DECANT_LIVE; /* all routes; nobody changes anything here */
@@ -96,7 +96,7 @@ static void calibrate_find_routes(struct calibration *c)
 		r->name = c->costs->routes[i]->ops.name;
 		for (j = 0; j < c->routes_n && strcmp(c->route[j].name, r->name) != 0;)
 			j++;
-		t = calibrate_transfer(c, r->name, PAIR_BYTES);
+		t = calibrate_transfer(c, r->name, SIDES_BYTES);
 		r->fits = j == c->routes_n && decant_plan(c->d, &t, &plan) == 0;
 		if (r->fits)
 			c->routes_n++;
@@ -106,11 +106,11 @@ static void calibrate_find_routes(struct calibration *c)
 /* The pair again, after a failure has left bytes where they do not belong. */
 static int calibrate_reopen(struct calibration *c)
 {
-	enum cost_from from = c->pair.from;
-	enum cost_to to = c->pair.to;
+	enum cost_from from = c->sides.from;
+	enum cost_to to = c->sides.to;
 
-	pair_close(&c->pair);
-	return pair_open(&c->pair, from, to, c->dir);
+	sides_close(&c->sides);
+	return sides_open(&c->sides, from, to, c->dir);
 }
 
 /* One transfer.  A route that fails here does not fit after all. */
@@ -122,17 +122,17 @@ static int calibrate_sample(struct calibration *c, struct calibrate_route *r, un
 	uint64_t ns, cpu_ns; /* the latter may be a little less than nothing */
 	int64_t moved;
 
-	pair_begin(&c->pair, len);
-	cpu_ns = pair_cpu_ns(&c->pair);
+	sides_begin(&c->sides, len);
+	cpu_ns = sides_cpu_ns(&c->sides);
 	ns = sys_clock_ns();
 	moved = decant_move(c->d, &t, NULL);
 	ns = sys_clock_ns() - ns;
-	cpu_ns = pair_cpu_ns(&c->pair) - cpu_ns;
+	cpu_ns = sides_cpu_ns(&c->sides) - cpu_ns;
 	if (moved < 0 || (uint64_t)moved != len) {
 		r->fits = false;
 		return calibrate_reopen(c);
 	}
-	if (pair_finish(&c->pair) < 0)
+	if (sides_finish(&c->sides) < 0)
 		return calibrate_reopen(c);
 	to->ns[to->n] = ns;
 	to->cpu_ns[to->n++] = (int64_t)cpu_ns > 0 ? cpu_ns : 0;
@@ -148,9 +148,9 @@ static int calibrate_round(struct calibration *c, unsigned cell, uint64_t len)
 	for (i = 0; i < c->routes_n && r == 0; i++) {
 		if (!c->route[i].fits)
 			continue;
-		if (cell == CALIBRATE_COLD && !pair_make_cold(&c->pair)) {
+		if (cell == CALIBRATE_COLD && !sides_make_cold(&c->sides)) {
 			r = calibrate_reopen(c);
-			if (r < 0 || !pair_make_cold(&c->pair))
+			if (r < 0 || !sides_make_cold(&c->sides))
 				return r;
 		}
 		r = calibrate_sample(c, &c->route[i], cell, len);
@@ -203,16 +203,16 @@ static void calibrate_keep(struct calibration *c, struct calibrate_route *r)
 	}
 	cell = &r->cell[CALIBRATE_COLD];
 	if (cell->n) {
-		cost.cold_ns = calibrate_median(cell->ns, cell->n, PAIR_BYTES >> 20);
-		cost.cold_cpu_ns = calibrate_median(cell->cpu_ns, cell->n, PAIR_BYTES >> 20);
+		cost.cold_ns = calibrate_median(cell->ns, cell->n, SIDES_BYTES >> 20);
+		cost.cold_cpu_ns = calibrate_median(cell->cpu_ns, cell->n, SIDES_BYTES >> 20);
 	}
-	(void)cost_set(c->costs, r->name, c->pair.from, c->pair.to, &cost);
+	(void)cost_set(c->costs, r->name, c->sides.from, c->sides.to, &cost);
 }
 
 /* All sizes of one pair; the numbers are kept only if none is missing. */
 static int calibrate_pair(struct calibration *c, uint64_t until_ns)
 {
-	unsigned cells = c->pair.from == COST_FROM_FILE ? CALIBRATE_CELLS : COST_SIZES, i;
+	unsigned cells = c->sides.from == COST_FROM_FILE ? CALIBRATE_CELLS : COST_SIZES, i;
 	uint64_t now, share;
 	int r = 0;
 
@@ -224,7 +224,7 @@ static int calibrate_pair(struct calibration *c, uint64_t until_ns)
 	for (i = 0; i < cells && r == 0; i++) {
 		now = sys_clock_ns();
 		share = until_ns > now ? (until_ns - now) / (cells - i) : 0;
-		r = calibrate_rounds(c, i, i == CALIBRATE_COLD ? PAIR_BYTES : cost_sizes[i],
+		r = calibrate_rounds(c, i, i == CALIBRATE_COLD ? SIDES_BYTES : cost_sizes[i],
 				     now + share);
 	}
 	for (i = 0; i < c->routes_n && r == 0; i++)
@@ -240,11 +240,11 @@ static int calibrate_all(struct calibration *c, unsigned seconds_max, struct err
 	int r = 0;
 
 	for (i = 0; i < CALIBRATE_PAIRS && now < end && r == 0; i++) {
-		r = pair_open(&c->pair, calibrate_pairs[i].from, calibrate_pairs[i].to, c->dir);
+		r = sides_open(&c->sides, calibrate_pairs[i].from, calibrate_pairs[i].to, c->dir);
 		if (r < 0)
 			break;
 		r = calibrate_pair(c, now + (end - now) / (CALIBRATE_PAIRS - i));
-		pair_close(&c->pair);
+		sides_close(&c->sides);
 		now = sys_clock_ns();
 	}
 	if (r < 0)
@@ -263,6 +263,6 @@ int calibrate(struct decant *d, struct cost_table *costs, const char *dir, unsig
 	c->d = d;
 	c->costs = costs;
 	c->dir = dir ? dir : tmp && tmp[0] == '/' ? tmp : "/tmp";
-	c->pair.from_fd = c->pair.to_fd = -1;
+	c->sides.from_fd = c->sides.to_fd = -1;
 	return calibrate_all(c, seconds_max, reterr);
 }

@@ -5,20 +5,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "plan/calibrate_pair.h"
+#include "plan/sides.h"
 #include "plan/residency.h"
 #include "sys/sys.h"
 
 /* More than so many thousandths still in memory is not cold. */
-#define PAIR_COLD_PERMILLE 950
+#define SIDES_COLD_PERMILLE 950
 
 /* Bytes that no file system compresses or takes for a hole. */
-static void pair_fill(unsigned char *memory)
+static void sides_fill(unsigned char *memory)
 {
 	uint64_t *word = (uint64_t *)memory, x = 88172645463325252u;
 	size_t i;
 
-	for (i = 0; i < PAIR_BYTES / sizeof(*word); i++) {
+	for (i = 0; i < SIDES_BYTES / sizeof(*word); i++) {
 		x ^= x << 13;
 		x ^= x >> 7;
 		x ^= x << 17;
@@ -27,7 +27,7 @@ static void pair_fill(unsigned char *memory)
 }
 
 /* A file without a name; where the file system cannot, one that loses it. */
-static int pair_scratch(const char *dir)
+static int sides_scratch(const char *dir)
 {
 	char path[COST_PATH_MAX];
 	int fd;
@@ -44,16 +44,16 @@ static int pair_scratch(const char *dir)
 	return fd;
 }
 
-static int pair_source_file(struct pair *p)
+static int sides_source_file(struct sides *p)
 {
 	uint64_t at;
 	ssize_t n;
 
-	p->from_fd = pair_scratch(p->dir);
+	p->from_fd = sides_scratch(p->dir);
 	if (p->from_fd < 0)
 		return p->from_fd;
-	for (at = 0; at < PAIR_BYTES; at += (uint64_t)n) {
-		n = sys_pwrite(p->from_fd, p->memory + at, PAIR_BYTES - at, at);
+	for (at = 0; at < SIDES_BYTES; at += (uint64_t)n) {
+		n = sys_pwrite(p->from_fd, p->memory + at, SIDES_BYTES - at, at);
 		if (n <= 0)
 			return n < 0 ? (int)n : -EIO;
 	}
@@ -61,7 +61,7 @@ static int pair_source_file(struct pair *p)
 	return sys_fsync(p->from_fd);
 }
 
-static int pair_tcp(int ret[2])
+static int sides_tcp(int ret[2])
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET };
 	_cleanup_close_ int listener = -1;
@@ -94,7 +94,7 @@ static int pair_tcp(int ret[2])
 }
 
 /* A stream: ours does not block; the other side goes to a thread. */
-static int pair_stream(struct pair *p, bool source, bool pipe, bool local)
+static int sides_stream(struct sides *p, bool source, bool pipe, bool local)
 {
 	int fds[2], r, *ours = source ? &p->from_fd : &p->to_fd, other;
 
@@ -103,7 +103,7 @@ static int pair_stream(struct pair *p, bool source, bool pipe, bool local)
 	else if (local)
 		r = sys_socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds);
 	else
-		r = pair_tcp(fds);
+		r = sides_tcp(fds);
 	if (r < 0)
 		return r;
 	*ours = fds[source ? 0 : 1];
@@ -118,60 +118,60 @@ static int pair_stream(struct pair *p, bool source, bool pipe, bool local)
 	return sys_setfl(*ours, O_NONBLOCK | (pipe && !source ? O_WRONLY : 0));
 }
 
-static int pair_open_source(struct pair *p)
+static int sides_open_source(struct sides *p)
 {
 	switch (p->from) {
 	case COST_FROM_FILE:
-		return pair_source_file(p);
+		return sides_source_file(p);
 	case COST_FROM_PIPE:
-		return pair_stream(p, true, true, false);
+		return sides_stream(p, true, true, false);
 	case COST_FROM_SOCKET:
-		return pair_stream(p, true, false, false);
+		return sides_stream(p, true, false, false);
 	default:
 		return 0;
 	}
 }
 
-static int pair_open_sink(struct pair *p)
+static int sides_open_sink(struct sides *p)
 {
 	switch (p->to) {
 	case COST_TO_TCP_LOCAL:
-		return pair_stream(p, false, false, false);
+		return sides_stream(p, false, false, false);
 	case COST_TO_UNIX:
-		return pair_stream(p, false, false, true);
+		return sides_stream(p, false, false, true);
 	case COST_TO_PIPE:
-		return pair_stream(p, false, true, false);
+		return sides_stream(p, false, true, false);
 	case COST_TO_FILE:
-		p->to_fd = pair_scratch(p->dir);
+		p->to_fd = sides_scratch(p->dir);
 		return p->to_fd < 0 ? p->to_fd : 0;
 	default:
 		return 0;
 	}
 }
 
-int pair_open(struct pair *ret, enum cost_from from, enum cost_to to, const char *dir)
+int sides_open(struct sides *ret, enum cost_from from, enum cost_to to, const char *dir)
 {
-	struct pair p = { .from = from, .to = to, .dir = dir, .from_fd = -1, .to_fd = -1 };
+	struct sides p = { .from = from, .to = to, .dir = dir, .from_fd = -1, .to_fd = -1 };
 	int r = -ENOMEM;
 
-	p.memory = sys_aligned_alloc(4096, PAIR_BYTES);
-	p.room = sys_aligned_alloc(4096, PAIR_BYTES);
+	p.memory = sys_aligned_alloc(4096, SIDES_BYTES);
+	p.room = sys_aligned_alloc(4096, SIDES_BYTES);
 	if (p.memory && p.room) {
-		pair_fill(p.memory);
-		memset(p.room, 0, PAIR_BYTES); /* no page faults while we measure */
-		r = pair_open_source(&p);
+		sides_fill(p.memory);
+		memset(p.room, 0, SIDES_BYTES); /* no page faults while we measure */
+		r = sides_open_source(&p);
 	}
 	if (r == 0)
-		r = pair_open_sink(&p);
+		r = sides_open_sink(&p);
 	if (r < 0) {
-		pair_close(&p);
+		sides_close(&p);
 		return r;
 	}
 	*ret = p;
 	return 0;
 }
 
-void pair_close(struct pair *p)
+void sides_close(struct sides *p)
 {
 	/* Ours first: then the threads see the end and leave. */
 	(void)sys_close(p->from_fd);
@@ -185,7 +185,7 @@ void pair_close(struct pair *p)
 	p->memory = p->room = NULL;
 }
 
-struct decant_end pair_source(const struct pair *p)
+struct decant_end sides_source(const struct sides *p)
 {
 	switch (p->from) {
 	case COST_FROM_FILE:
@@ -197,13 +197,13 @@ struct decant_end pair_source(const struct pair *p)
 	case COST_FROM_PROCESS:
 		return decant_process(getpid(), (uintptr_t)p->memory);
 	case COST_FROM_MEMORY:
-		return decant_memory(p->memory, PAIR_BYTES);
+		return decant_memory(p->memory, SIDES_BYTES);
 	default:
 		return decant_zero();
 	}
 }
 
-struct decant_end pair_sink(const struct pair *p)
+struct decant_end sides_sink(const struct sides *p)
 {
 	switch (p->to) {
 	case COST_TO_FILE:
@@ -211,7 +211,7 @@ struct decant_end pair_sink(const struct pair *p)
 	case COST_TO_PIPE:
 		return decant_pipe(p->to_fd);
 	case COST_TO_MEMORY:
-		return decant_memory(p->room, PAIR_BYTES);
+		return decant_memory(p->room, SIDES_BYTES);
 	case COST_TO_NULL:
 		return decant_null();
 	default:
@@ -219,7 +219,7 @@ struct decant_end pair_sink(const struct pair *p)
 	}
 }
 
-void pair_begin(struct pair *p, uint64_t len)
+void sides_begin(struct sides *p, uint64_t len)
 {
 	/* As a copy to a new file; and what was written never gets to the disk. */
 	if (p->to == COST_TO_FILE)
@@ -230,7 +230,7 @@ void pair_begin(struct pair *p, uint64_t len)
 		peer_ask(p->drainer, len);
 }
 
-int pair_finish(struct pair *p)
+int sides_finish(struct sides *p)
 {
 	int r = p->feeder ? peer_wait(p->feeder) : 0;
 	int r2 = p->drainer ? peer_wait(p->drainer) : 0;
@@ -238,7 +238,7 @@ int pair_finish(struct pair *p)
 	return r < 0 ? r : r2;
 }
 
-uint64_t pair_cpu_ns(const struct pair *p)
+uint64_t sides_cpu_ns(const struct sides *p)
 {
 	uint64_t peers = 0, all;
 
@@ -248,9 +248,9 @@ uint64_t pair_cpu_ns(const struct pair *p)
 	return all > peers ? all - peers : 0;
 }
 
-bool pair_make_cold(struct pair *p)
+bool sides_make_cold(struct sides *p)
 {
 	return p->from == COST_FROM_FILE &&
-	       sys_posix_fadvise(p->from_fd, 0, PAIR_BYTES, POSIX_FADV_DONTNEED) == 0 &&
-	       residency_cold_permille(p->from_fd, 0, PAIR_BYTES) > PAIR_COLD_PERMILLE;
+	       sys_posix_fadvise(p->from_fd, 0, SIDES_BYTES, POSIX_FADV_DONTNEED) == 0 &&
+	       residency_cold_permille(p->from_fd, 0, SIDES_BYTES) > SIDES_COLD_PERMILLE;
 }

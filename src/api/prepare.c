@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "plan/judge.h"
 #include "plan/residency.h"
+#include "route/routes.h"
 
 #define API_FLAGS_KNOWN (DECANT_DIRECT | DECANT_SYNC | DECANT_PROGRESS_EVENTS | DECANT_MORE)
 /* Below this, asking what the ends are would cost more than any route saves. */
@@ -70,21 +71,19 @@ static int api_length(const struct decant_transfer *t, struct api_request *r, st
  */
 static const struct route *api_small(const struct decant_transfer *t, const struct api_request *r)
 {
-	const char *name = NULL;
+	const struct route *route = NULL;
 
 	if (t->route || r->len > API_SMALL_MAX_BYTES || (t->flags & DECANT_DIRECT))
 		return NULL;
 	if (t->from.kind == DECANT_END_FILE && t->to.kind == DECANT_END_SOCKET)
-		name = "read-send";
+		route = &route_read_send;
 	else if (t->from.kind == DECANT_END_MEMORY && t->to.kind == DECANT_END_SOCKET)
-		name = "send";
+		route = &route_send;
 	else if (t->from.kind == DECANT_END_MEMORY && t->to.kind == DECANT_END_PIPE)
-		name = "write";
+		route = &route_write;
 	else if (t->from.kind == DECANT_END_FILE && t->to.kind == DECANT_END_PIPE)
-		name = "read-write";
-	if (!name || (t->checksum && t->from.kind == DECANT_END_MEMORY))
-		return NULL;
-	return route_by_name(name);
+		route = &route_read_write;
+	return t->checksum && route && !route->user_space ? NULL : route;
 }
 
 static void api_query(struct decant *d, const struct decant_transfer *t, struct api_request *r)

@@ -204,6 +204,7 @@ void engine_destroy(struct engine *e)
 	timers_destroy(e->timers);
 	if (e->event_fd >= 0)
 		(void)sys_close(e->event_fd);
+	stream_destroy_spare(e);
 	free(e->spare);
 	free(e->threads);
 	pthread_cond_destroy(&e->changed);

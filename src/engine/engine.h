@@ -93,6 +93,7 @@ struct job_queue {
 	bool opened;             /* the ends were opened */
 	bool snapshotted, released, delivered;
 	bool stream_left;
+	bool requested;          /* it made a request, ever */
 	bool zombie;             /* ENDED emitted, notifications outstanding */
 	bool ended;              /* ENDED was emitted */
 	bool end_taken;          /* ENDED was handed to the caller */
@@ -185,6 +186,7 @@ struct engine {
 	bool event_fd_set;
 
 	struct list streams[ENGINE_STREAM_BUCKETS];
+	struct stream *spare_stream;
 	struct list buffer_waiters;
 	uint64_t pinned;
 
@@ -254,7 +256,7 @@ void job_slice(struct job *j, uint64_t quantum);
 void job_release(struct engine *e, struct job *j);
 
 /* events.c; lock held */
-void event_emit(struct job *j, uint32_t type, uint32_t flags, uint64_t bytes);
+void event_emit(struct job *j, uint32_t type, uint32_t flags, uint64_t bytes, uint64_t now_ns);
 /* For steps, which do not hold the lock. */
 void event_emit_unlocked(struct job *j, uint32_t type, uint32_t flags, uint64_t bytes);
 void event_fill(struct job *j, const struct event_node *n, struct decant_event *ret);
@@ -264,6 +266,8 @@ unsigned event_take(struct engine *e, struct decant_event *ret, unsigned n);
 int deliver_step(struct job *j);
 
 /* stream.c; lock held */
+/* The stream kept for the next submission. */
+void stream_destroy_spare(struct engine *e);
 /* 0, or -1: no memory. */
 int stream_enter(struct engine *e, struct job *j);
 /* It is this job's turn on all its streams. */

@@ -8,7 +8,7 @@
 #include "engine/engine.h"
 #include "sys/sys.h"
 
-void event_emit(struct job *j, uint32_t type, uint32_t flags, uint64_t bytes)
+void event_emit(struct job *j, uint32_t type, uint32_t flags, uint64_t bytes, uint64_t now_ns)
 {
 	struct engine *e = j->engine;
 	struct event_node *n = &j->q->events[type];
@@ -17,7 +17,7 @@ void event_emit(struct job *j, uint32_t type, uint32_t flags, uint64_t bytes)
 	n->type = type;
 	n->flags = flags;
 	n->bytes = bytes;
-	n->time_ns = sys_clock_ns();
+	n->time_ns = now_ns;
 	if (n->queued)
 		return; /* PROGRESS that nobody took yet: it was brought up to date */
 	n->queued = true;
@@ -33,7 +33,7 @@ void event_emit(struct job *j, uint32_t type, uint32_t flags, uint64_t bytes)
 void event_emit_unlocked(struct job *j, uint32_t type, uint32_t flags, uint64_t bytes)
 {
 	pthread_mutex_lock(&j->engine->lock);
-	event_emit(j, type, flags, bytes);
+	event_emit(j, type, flags, bytes, sys_clock_ns());
 	pthread_mutex_unlock(&j->engine->lock);
 }
 

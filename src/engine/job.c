@@ -123,7 +123,7 @@ void job_snapshotted(struct job *j, uint32_t flags)
 		return;
 	pthread_mutex_lock(&e->lock);
 	j->q->snapshotted = true;
-	event_emit(j, DECANT_SNAPSHOTTED, flags, j->taken);
+	event_emit(j, DECANT_SNAPSHOTTED, flags, j->taken, sys_clock_ns());
 	pthread_mutex_unlock(&e->lock);
 }
 
@@ -274,6 +274,7 @@ int job_request(struct job *j, struct request *r)
 	struct engine *e = j->engine;
 	int ret;
 
+	j->q->requested = true;
 	r->job = j;
 	r->result = 0;
 	r->done = r->released = r->copied = false;

@@ -189,7 +189,7 @@ const void *maps_get(struct maps *m, const struct end *e, uint64_t offset, uint6
 
 bool maps_seen(struct maps *m, uint64_t dev, uint64_t ino)
 {
-	unsigned i = (unsigned)((ino * 0x9e3779b97f4a7c15ull) ^ dev) % MAPS_SEEN;
+	unsigned i = (unsigned)(((ino + dev) * 0x9e3779b97f4a7c15ull) >> 32) % MAPS_SEEN;
 	uint64_t now = sys_clock_ns();
 	bool seen;
 

@@ -92,19 +92,19 @@ static void run_finish(struct job *j)
 }
 
 /* The source may change, and no buffer is in use any more.  Lock held. */
-static void run_let_go(struct job *j, uint32_t flags)
+static void run_let_go(struct job *j, uint32_t flags, uint64_t now)
 {
 	struct job_queue *q = j->q;
 
 	if (!q->snapshotted) {
 		q->snapshotted = true;
-		event_emit(j, DECANT_SNAPSHOTTED, flags, j->sent);
+		event_emit(j, DECANT_SNAPSHOTTED, flags, j->sent, now);
 	}
 	if (!q->released) {
 		q->released = true;
 		if (j->kernel_copied)
 			flags |= DECANT_COPIED;
-		event_emit(j, DECANT_RELEASED, flags, j->sent);
+		event_emit(j, DECANT_RELEASED, flags, j->sent, now);
 	}
 }
 
@@ -112,13 +112,12 @@ static void run_let_go(struct job *j, uint32_t flags)
 static void run_sent(struct job *j)
 {
 	struct engine *e = j->engine;
-	struct job_queue *q = j->q;
 
 	run_finish(j);
 	pthread_mutex_lock(&e->lock);
 	/* LIVE: nobody can know; it is said at the very end, as "not certain". */
 	if (j->guarantee != DECANT_LIVE)
-		run_let_go(j, 0);
+		run_let_go(j, 0, sys_clock_ns());
 	stream_leave(e, j, false);
 	pthread_mutex_unlock(&e->lock);
 }
@@ -159,12 +158,11 @@ static void run_end(struct job *j)
 	struct engine *e = j->engine;
 	struct job_queue *q = j->q;
 	uint32_t flags = 0;
+	uint64_t now;
 
 	if (j->hash)
 		hash_digest(j->hash, j->digest);
-	pthread_mutex_lock(&e->lock);
-	q->zombie = q->requests_n > 0;
-	pthread_mutex_unlock(&e->lock);
+	q->zombie = q->requested && job_requests(j) > 0;
 	if (q->zombie)
 		flags |= DECANT_NOT_CERTAIN;
 	else
@@ -178,6 +176,7 @@ static void run_end(struct job *j)
 	pthread_mutex_lock(&e->lock);
 	for (int i = 0; i < JOB_POLLS; i++)
 		poller_disarm(e->poller, &q->polls[i]);
+	now = sys_clock_ns();
 	timers_clear(e->timers, j);
 	q->phase = PHASE_ENDED;
 	q->ended = true;
@@ -186,9 +185,9 @@ static void run_end(struct job *j)
 		q->zombie = false; /* they came just now; job_release() finishes */
 	e->zombies += q->zombie;
 	if (!j->error)
-		run_let_go(j, j->guarantee == DECANT_LIVE ? DECANT_NOT_CERTAIN : 0);
+		run_let_go(j, j->guarantee == DECANT_LIVE ? DECANT_NOT_CERTAIN : 0, now);
 	event_emit(j, DECANT_ENDED, flags | (j->kernel_copied ? DECANT_COPIED : 0),
-		   run_arrived(j));
+		   run_arrived(j), now);
 	pthread_mutex_unlock(&e->lock);
 }
 
@@ -211,7 +210,7 @@ static int run_phase(struct job *j)
 				r = j->ops->step(j);
 				if (r != STEP_DONE)
 					break;
-				if (job_requests(j) > 0)
+				if (q->requested && job_requests(j) > 0)
 					return STEP_WAIT;
 				run_sent(j);
 				q->phase = PHASE_DELIVER;

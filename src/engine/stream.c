@@ -58,7 +58,7 @@ static int stream_enter_one(struct engine *e, struct job *j, struct end *end, in
 		return 0;
 	s = stream_find(e, end->fd, side);
 	if (!s) {
-		s = sys_calloc(1, sizeof(*s));
+		s = e->spare_stream ? take_ptr(e->spare_stream) : sys_calloc(1, sizeof(*s));
 		if (!s)
 			return -1;
 		s->fd = end->fd;
@@ -74,7 +74,12 @@ static int stream_enter_one(struct engine *e, struct job *j, struct end *end, in
 	return 0;
 }
 
-static void stream_node_leave(struct stream_node *n)
+void stream_destroy_spare(struct engine *e)
+{
+	free(e->spare_stream);
+}
+
+static void stream_node_leave(struct engine *e, struct stream_node *n)
 {
 	struct stream *s = n->stream;
 
@@ -84,7 +89,10 @@ static void stream_node_leave(struct stream_node *n)
 	list_remove(&n->link);
 	if (list_empty(&s->jobs)) {
 		list_remove(&s->link);
-		free(s);
+		if (!e->spare_stream)
+			e->spare_stream = s;
+		else
+			free(s);
 	}
 }
 
@@ -94,7 +102,7 @@ int stream_enter(struct engine *e, struct job *j)
 	if (stream_enter_one(e, j, &j->from, END_SOURCE) < 0)
 		return -1;
 	if (stream_enter_one(e, j, &j->to, END_SINK) < 0) {
-		stream_node_leave(&j->q->streams[END_SOURCE]);
+		stream_node_leave(e, &j->q->streams[END_SOURCE]);
 		return -1;
 	}
 	return 0;
@@ -140,7 +148,7 @@ void stream_leave(struct engine *e, struct job *j, bool failed)
 		if (!n->queued)
 			continue;
 		alone = s->jobs.next == &n->link && s->jobs.prev == &n->link;
-		stream_node_leave(n);
+		stream_node_leave(e, n);
 		if (!alone)
 			stream_wake_next(e, s, failed);
 	}

@@ -88,7 +88,6 @@ const struct route route_read_write = {
 	.to_kinds = ROUTE_ANY,
 	.copies = 2,
 	.guarantee = DECANT_STABLE,
-	.inline_small = true,
 	.snapshotted = "when the last read() returns",
 	.user_space = true,
 	.inline_small = true,

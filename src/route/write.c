@@ -21,7 +21,6 @@ const struct route route_write = {
 	.to_kinds = ROUTE_KIND(DECANT_END_FILE) | ROUTE_KIND(DECANT_END_PIPE),
 	.copies = 1,
 	.guarantee = DECANT_STABLE,
-	.inline_small = true,
 	.snapshotted = "when the last write() returns",
 	.user_space = true,
 	.inline_small = true,

@@ -31,9 +31,9 @@ void *alloc_again(void *p, size_t len_bytes)
 
 void *alloc_aligned(size_t align, size_t len_bytes)
 {
-	void *p;
+	size_t len = (len_bytes + align - 1) / align * align; /* as ISO C wants it */
 
-	if (alloc_refused("aligned_alloc") || posix_memalign(&p, align, len_bytes))
+	if (len < len_bytes || alloc_refused("aligned_alloc"))
 		return NULL;
-	return p;
+	return aligned_alloc(align, len ? len : align);
 }

@@ -9,11 +9,11 @@
 
 #define FACT_NEEDS_MAX 2
 
-/* needs: without these it is not even tried. */
 struct fact_row {
 	const char *name, *what;
 	void (*probe)(struct caps *c, struct probe *p);
-	enum fact needs[FACT_NEEDS_MAX];
+	enum fact needs[FACT_NEEDS_MAX]; /* without these it is not even tried */
+	bool no_is_a_promise;            /* and must not come from a lack of them */
 };
 
 static const struct fact_row facts[FACT_MAX] = {
@@ -34,7 +34,7 @@ static const struct fact_row facts[FACT_MAX] = {
 		"splice(2) from a file to a pipe to a socket", probe_splice, { FACT_NONE } },
 	[FACT_SPLICE_SHARES] = { "splice_shares",
 		"spliced file pages stay those of the file: a later write shows",
-		probe_splice_shares, { FACT_SPLICE } },
+		probe_splice_shares, { FACT_SPLICE }, true },
 	[FACT_SPLICE_DIRECT] = { "splice_direct",
 		"splice(2) from an O_DIRECT descriptor takes pages of its own",
 		probe_splice_direct, { FACT_SPLICE, FACT_O_DIRECT } },
@@ -43,7 +43,7 @@ static const struct fact_row facts[FACT_MAX] = {
 		"vmsplice(2) from memory to a pipe", probe_vmsplice, { FACT_NONE } },
 	[FACT_VMSPLICE_SHARES] = { "vmsplice_shares",
 		"vmspliced pages stay the caller's: a later write shows",
-		probe_vmsplice_shares, { FACT_VMSPLICE } },
+		probe_vmsplice_shares, { FACT_VMSPLICE }, true },
 	[FACT_COPY_FILE_RANGE] = { "copy_file_range",
 		"copy_file_range(2)", probe_copy_file_range, { FACT_NONE } },
 	[FACT_REFLINK] = { "reflink",
@@ -51,7 +51,8 @@ static const struct fact_row facts[FACT_MAX] = {
 	[FACT_O_DIRECT] = { "o_direct",
 		"files in $TMPDIR can be read past the page cache", probe_o_direct, { FACT_NONE } },
 	[FACT_STATX_DIOALIGN] = { "statx_dioalign",
-		"statx(2) tells the alignment for O_DIRECT", probe_statx_dioalign, { FACT_NONE } },
+		"statx(2) tells the alignment for O_DIRECT",
+		probe_statx_dioalign, { FACT_NONE } },
 	[FACT_LEASE] = { "lease",
 		"a read lease on a file in $TMPDIR (F_SETLEASE)", probe_lease, { FACT_NONE } },
 	[FACT_SEALS] = { "seals",
@@ -63,7 +64,8 @@ static const struct fact_row facts[FACT_MAX] = {
 	[FACT_PIPE_NOWAIT] = { "pipe_nowait",
 		"RWF_NOWAIT on pipes", probe_pipe_nowait, { FACT_NONE } },
 	[FACT_FILE_NOWAIT] = { "file_nowait",
-		"RWF_NOWAIT on files; some file systems refuse it", probe_file_nowait, { FACT_NONE } },
+		"RWF_NOWAIT on files; some file systems refuse it",
+		probe_file_nowait, { FACT_NONE } },
 	[FACT_PROCESS_VM] = { "process_vm",
 		"process_vm_readv(2)", probe_process_vm, { FACT_NONE } },
 	[FACT_MEMLOCK] = { "memlock",
@@ -156,7 +158,7 @@ static bool caps_lacks_need(struct caps *c, const struct fact_row *row, struct p
 			continue;
 		(void)err_set(&p->why, 0, "needs %s: %s", facts[row->needs[i]].name,
 			      caps_why(c, row->needs[i]));
-		p->state = s;
+		p->state = row->no_is_a_promise ? FACT_UNKNOWN : s;
 		return true;
 	}
 	return false;
@@ -216,6 +218,11 @@ void caps_destroy(struct caps *c)
 bool caps_has(struct caps *c, enum fact f)
 {
 	return caps_state(c, f) == FACT_YES;
+}
+
+bool caps_denies(struct caps *c, enum fact f)
+{
+	return caps_state(c, f) == FACT_NO && !caps_masked(c, f);
 }
 
 enum fact_state caps_state(struct caps *c, enum fact f)

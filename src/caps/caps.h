@@ -12,7 +12,13 @@
 
 #include "base/err.h"
 
-/* Append only at the end of a group; the table in caps.c has one row each. */
+/*
+ * Append only at the end of a group; the table in caps.c has one row each.
+ *
+ * The two _SHARES facts: !caps_has() promises nothing, for it may be a mask;
+ * ask caps_denies().  Those about $TMPDIR say what was seen there; another file
+ * system is asked per file (so ask caps_masked(), not caps_has(), before).
+ */
 enum fact {
 	FACT_NONE = 0,      /* ends a needs[] list */
 	FACT_IO_URING,      /* io_uring_setup and a no-op work */
@@ -21,11 +27,11 @@ enum fact {
 	FACT_MSG_ZEROCOPY,  /* SO_ZEROCOPY and its error-queue notification */
 	FACT_SENDFILE,
 	FACT_SPLICE,        /* file -> pipe and pipe -> socket */
-	FACT_SPLICE_SHARES, /* splice(file, pipe) hands out page-cache pages (a later write shows) */
+	FACT_SPLICE_SHARES, /* splice(file, pipe) hands out page-cache pages: a later write shows */
 	FACT_SPLICE_DIRECT, /* splice from an O_DIRECT descriptor, into private pages */
 	FACT_TEE,
 	FACT_VMSPLICE,
-	FACT_VMSPLICE_SHARES, /* vmsplice shares pages with the pipe; no: it copies */
+	FACT_VMSPLICE_SHARES, /* vmsplice shares pages with the pipe */
 	FACT_COPY_FILE_RANGE,
 	FACT_REFLINK,       /* FICLONE in $TMPDIR; the route asks per file */
 	FACT_O_DIRECT,      /* O_DIRECT in $TMPDIR, value: offset alignment by statx */
@@ -42,6 +48,7 @@ enum fact {
 	FACT_MAX
 };
 
+/* Unknown: what is needed for trying could not be had; caps_has() is false. */
 enum fact_state { FACT_UNKNOWN = 0, FACT_NO = 1, FACT_YES = 2 };
 
 struct caps; /* thread-safe; asks lazily */
@@ -55,6 +62,11 @@ void caps_destroy(struct caps *c);
 
 /* Probes when it is not known yet; a masked fact is FACT_NO. */
 bool caps_has(struct caps *c, enum fact f);
+/*
+ * Found out to be not so: neither masked nor unknown.  For the _SHARES facts,
+ * where "no" would be a promise.
+ */
+bool caps_denies(struct caps *c, enum fact f);
 enum fact_state caps_state(struct caps *c, enum fact f);
 uint64_t caps_value(struct caps *c, enum fact f);
 /* "masked", or how it was found out; never NULL; lives as long as c. */

@@ -132,8 +132,9 @@ void probe_o_direct(struct caps *c, struct probe *p)
 		probe_no(p, "O_DIRECT in %s: statx says that the file has none", probe_dir());
 	else
 		probe_yes(p, stx.stx_dio_offset_align,
-			  "statx of a file in %s: offsets in steps of %" PRIu32 ", memory of %" PRIu32,
-			  probe_dir(), stx.stx_dio_offset_align, stx.stx_dio_mem_align);
+			  "statx of a file in %s: offsets in steps of %" PRIu32
+			  ", memory of %" PRIu32, probe_dir(), stx.stx_dio_offset_align,
+			  stx.stx_dio_mem_align);
 }
 
 /*

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Sockets over loopback, which a network namespace may not have. */
+#include <endian.h>
 #include <errno.h>
 #include <time.h> /* before: it uses struct timespec */
 #include <linux/errqueue.h>
@@ -26,11 +27,11 @@ static socklen_t probe_loopback(union probe_addr *addr, int family)
 	memset(addr, 0, sizeof(*addr));
 	if (family == AF_INET) {
 		addr->v4.sin_family = AF_INET;
-		addr->v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		addr->v4.sin_addr.s_addr = htobe32(INADDR_LOOPBACK);
 		return sizeof(addr->v4);
 	}
 	addr->v6.sin6_family = AF_INET6;
-	addr->v6.sin6_addr = in6addr_loopback;
+	addr->v6.sin6_addr = (struct in6_addr)IN6ADDR_LOOPBACK_INIT;
 	return sizeof(addr->v6);
 }
 

@@ -146,11 +146,12 @@ static enum probe_seen probe_splice_then_write(struct probe *p, bool direct)
 		return SEEN_ERROR;
 	}
 	n = sys_splice(file, &off, pipe.fd[1], NULL, sizeof(page), SPLICE_F_NONBLOCK);
-	if (n <= 0) {
-		probe_refused(p, n < 0 ? (int)n : -EIO, "splice from %s to a pipe",
-			      direct ? "an O_DIRECT descriptor" : "a file");
+	if (n <= 0 && direct)
+		probe_refused(p, n < 0 ? (int)n : -EIO, "splice from an O_DIRECT descriptor");
+	else if (n <= 0) /* which says nothing about sharing */
+		probe_untried(p, n < 0 ? (int)n : -EIO, "splice from a file");
+	if (n <= 0)
 		return SEEN_ERROR;
-	}
 	r = direct ? sys_setfl(file, 0) : 0;
 	memset(page, 'B', sizeof(page));
 	if (r == 0)

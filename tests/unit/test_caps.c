@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: MIT */
+/* caps/: the mask, the facts of this machine, and probes under failing calls. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "caps/caps.h"
+#include "lib/leak.h"
+#include "sys/fault.h"
+#include "sys/sys.h"
+#include "tap.h"
+
+static struct caps *open_caps(const char *mask)
+{
+	struct err e = { "" };
+	struct caps *c = NULL;
+	int r = caps_create(&c, mask, &e);
+
+	need(r == 0, "caps_create(%s): %d %s", mask ? mask : "NULL", r, e.text);
+	return c;
+}
+
+#define EACH_FACT(f) (enum fact f = FACT_NONE + 1; f < FACT_MAX; f++)
+
+/* ------------------------------------------------------------------- mask */
+
+static void test_mask(void)
+{
+	struct caps *c = open_caps("vmsplice,splice");
+
+	is_int(caps_state(c, FACT_VMSPLICE_SHARES), FACT_UNKNOWN, "no vmsplice promises nothing");
+	is_int(caps_state(c, FACT_SPLICE_SHARES), FACT_UNKNOWN, "nor does no splice");
+	is_str(caps_why(c, FACT_SPLICE_SHARES), "needs splice: masked", "and says why");
+	is_int(caps_denies(c, FACT_SPLICE_SHARES), false, "unknown denies nothing");
+	is_int(caps_denies(c, FACT_SPLICE), false, "masked denies nothing");
+	is_int(caps_denies(c, FACT_TEE), caps_state(c, FACT_TEE) == FACT_NO, "found out");
+	caps_destroy(c);
+	c = open_caps(" io_uring,\ttee ,, memlock,tee,");
+
+	for EACH_FACT(f) {
+		bool off = f == FACT_IO_URING || f == FACT_TEE || f == FACT_MEMLOCK;
+
+		is_int(caps_masked(c, f), off, "%s: masked", caps_name(f));
+	}
+	is_int(caps_state(c, FACT_TEE), FACT_NO, "a masked fact is no");
+	is_str(caps_why(c, FACT_TEE), "masked", "and says why");
+	is_int(caps_value(c, FACT_MEMLOCK), 0, "and has no value");
+	is_int(caps_state(c, FACT_SEND_ZC), FACT_NO, "what needs it is no, too");
+	is_str(caps_why(c, FACT_SEND_ZC), "needs io_uring: masked", "and says that");
+	is_int(caps_masked(c, FACT_SEND_ZC), false, "but was not masked itself");
+	is_int(caps_state(c, FACT_PIPE_SIZE), FACT_YES, "others are as they are");
+	is_int(caps_masked(c, FACT_MAX), false, "no such fact");
+	is_int(caps_state(c, FACT_MAX), FACT_UNKNOWN, "is unknown");
+	is_str(caps_name(FACT_MAX), "none", "and has a name all the same");
+	caps_destroy(c);
+	caps_destroy(NULL);
+	caps_destroy(open_caps(""));
+}
+
+static void refused_is(const char *mask, const char *named)
+{
+	struct caps *c = NULL;
+	struct err e = { "" };
+	char want[60];
+
+	is_int(caps_create(&c, mask, &e), -EINVAL, "\"%s\" is refused", mask);
+	ok(c == NULL, "and *ret is left alone");
+	snprintf(want, sizeof(want), "mask: \"%s\" is not a fact; facts are io_uring, ", named);
+	ok(strncmp(e.text, want, strlen(want)) == 0, "the sentence: %s", e.text);
+	is_int(caps_create(&c, mask, NULL), -EINVAL, "without a place for it");
+}
+
+static void test_mask_refused(void)
+{
+	struct err e = { "" };
+	struct caps *c = NULL;
+	char longer[500];
+
+	refused_is("foo", "foo");
+	refused_is("io_uring,foo", "foo");
+	refused_is("IO_URING", "IO_URING");
+	refused_is("io_urin", "io_urin");
+	refused_is("io_uringx", "io_uringx");
+	refused_is("none", "none");
+	refused_is("io uring", "io uring");
+	memset(longer, 'x', sizeof(longer));
+	longer[sizeof(longer) - 1] = '\0';
+	is_int(caps_create(&c, longer, &e), -EINVAL, "a very long name");
+	ok(strstr(e.text, "facts are io_uring, "), "the list is in the sentence: %s", e.text);
+	ok(strlen(e.text) > 3 && !strcmp(e.text + strlen(e.text) - 3, "..."), "cut at a name");
+}
+
+/* ------------------------------------------------------------------ facts */
+
+static void test_names(void)
+{
+	char mask[1024] = "";
+	struct caps *c;
+
+	for EACH_FACT(f) {
+		ok(caps_name(f)[0] && strlen(caps_name(f)) < 32, "a name that fits");
+		ok(caps_what(f)[0] && strlen(caps_what(f)) < 96, "what: fits: %s", caps_what(f));
+		for (enum fact g = FACT_NONE; g < f; g++)
+			ok(strcmp(caps_name(f), caps_name(g)) != 0, "names differ");
+		strcat(strcat(mask, caps_name(f)), ",");
+	}
+	c = open_caps(mask);
+	for EACH_FACT(f)
+		is_str(caps_why(c, f), "masked", "%s: every fact can be masked", caps_name(f));
+	caps_destroy(c);
+}
+
+static const char *state_name(enum fact_state s)
+{
+	return s == FACT_YES ? "yes" : s == FACT_NO ? "no" : "unknown";
+}
+
+static void test_known(void)
+{
+	struct caps *c = open_caps(NULL);
+	char first[200];
+
+	for EACH_FACT(f) {
+		enum fact_state s = caps_state(c, f);
+
+		diag("%s: %s, %llu, %s", caps_name(f), state_name(s),
+		     (unsigned long long)caps_value(c, f), caps_why(c, f));
+		ok(s == FACT_YES || s == FACT_NO, "%s: is known", caps_name(f));
+		is_int(caps_has(c, f), s == FACT_YES, "%s: has", caps_name(f));
+		is_int(caps_denies(c, f), s == FACT_NO, "%s: denies", caps_name(f));
+		ok(caps_why(c, f)[0], "%s: why", caps_name(f));
+		ok(s != FACT_NO || caps_value(c, f) == 0, "%s: no value without it", caps_name(f));
+		snprintf(first, sizeof(first), "%s", caps_why(c, f));
+		is_int(caps_state(c, f), s, "%s: asked again, the same", caps_name(f));
+		is_str(caps_why(c, f), first, "%s: and the same reason", caps_name(f));
+	}
+	caps_destroy(c);
+}
+
+/* Against what is seen here without the probes. */
+static void test_true(void)
+{
+	struct caps *c = open_caps(NULL);
+	struct rlimit limit;
+	int fds[2], fd;
+	char byte;
+
+	need(getrlimit(RLIMIT_MEMLOCK, &limit) == 0, "getrlimit");
+	is_int(caps_value(c, FACT_MEMLOCK), limit.rlim_cur, "memlock");
+	limit.rlim_cur = 65536;
+	need(setrlimit(RLIMIT_MEMLOCK, &limit) == 0, "setrlimit");
+	is_int(caps_value(c, FACT_MEMLOCK) == 65536, false, "asked once only");
+	caps_destroy(c);
+	c = open_caps(NULL);
+	is_int(caps_value(c, FACT_MEMLOCK), 65536, "another one asks anew");
+
+	need(pipe2(fds, O_CLOEXEC) == 0, "pipe");
+	is_int(fcntl(fds[1], F_SETPIPE_SZ, (int)caps_value(c, FACT_PIPE_SIZE)),
+	       caps_value(c, FACT_PIPE_SIZE), "a pipe of that size can be had");
+	close(fds[0]);
+	close(fds[1]);
+
+	/* vmsplice: is the page shared? */
+	char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct iovec iov = { page, 4096 };
+
+	need(pipe2(fds, O_CLOEXEC) == 0, "pipe");
+	page[0] = 'x';
+	if (vmsplice(fds[1], &iov, 1, 0) == 4096) {
+		page[0] = 'y';
+		need(read(fds[0], &byte, 1) == 1, "read");
+		is_int(caps_has(c, FACT_VMSPLICE_SHARES), byte == 'y', "vmsplice shares");
+	} else {
+		is_int(caps_has(c, FACT_VMSPLICE), false, "no vmsplice");
+	}
+	close(fds[0]);
+	close(fds[1]);
+	munmap(page, 4096);
+
+	fd = open(".", O_TMPFILE | O_RDWR | O_DIRECT, 0600);
+	if (fd >= 0 && caps_has(c, FACT_O_DIRECT)) {
+		uint64_t align = caps_value(c, FACT_O_DIRECT);
+		char *buf = aligned_alloc(4096, 16384);
+
+		memset(buf, 'x', 16384);
+		ok(align >= 1 && align <= 65536 && (align & (align - 1)) == 0, "a power of two");
+		is_int(pwrite(fd, buf, align, align), align, "a write at that alignment works");
+		free(buf);
+	}
+	if (fd >= 0)
+		close(fd);
+	caps_destroy(c);
+}
+
+/* -------------------------------------------------------- other machines */
+
+/* File systems and namespaces of this case only. */
+static void test_bare_namespace(void)
+{
+	struct caps *c;
+
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0)
+		skip("needs root");
+	c = open_caps(NULL);
+	ok(caps_state(c, FACT_SEND_ZC) != FACT_UNKNOWN, "send_zc: %s", caps_why(c, FACT_SEND_ZC));
+	is_int(caps_has(c, FACT_SEND_ZC), caps_has(c, FACT_IO_URING), "found without loopback: %s",
+	       caps_why(c, FACT_SEND_ZC));
+	ok(strstr(caps_why(c, FACT_MSG_ZEROCOPY), "loopback"), "says what was not tried: %s",
+	   caps_why(c, FACT_MSG_ZEROCOPY));
+	caps_destroy(c);
+}
+
+static void on_file_system(const char *type, const char *fact_no, enum fact f)
+{
+	struct caps *c;
+	char dir[] = "./caps-XXXXXX", path[4096], cwd[2048];
+
+	if (unshare(CLONE_NEWNS) < 0)
+		skip("needs root");
+	need(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "private mounts");
+	need(mkdtemp(dir) && getcwd(cwd, sizeof(cwd)), "directory");
+	need(mount("caps", dir, type, 0, NULL) == 0, "mount %s", type);
+	snprintf(path, sizeof(path), "%s/%s", cwd, dir);
+	setenv("TMPDIR", path, 1);
+	c = open_caps(NULL);
+	for EACH_FACT(g)
+		ok(caps_state(c, g) != FACT_UNKNOWN, "%s: known on %s: %s", caps_name(g), type,
+		   caps_why(c, g));
+	is_int(caps_state(c, f), FACT_NO, "no %s on %s: %s", fact_no, type, caps_why(c, f));
+	is_int(caps_state(c, FACT_FILE_NOWAIT), FACT_YES, "RWF_NOWAIT is found elsewhere: %s",
+	       caps_why(c, FACT_FILE_NOWAIT));
+	caps_destroy(c);
+	ok(rmdir(dir) < 0 && errno == EBUSY, "control: it is mounted");
+	is_int(umount(dir), 0, "nothing holds the file system");
+	is_int(rmdir(dir), 0, "and the directory can go");
+}
+
+static void test_tmpfs(void)
+{
+	on_file_system("tmpfs", "reflink", FACT_REFLINK);
+}
+
+static void test_ramfs(void)
+{
+	on_file_system("ramfs", "reflink", FACT_REFLINK);
+}
+
+static void test_no_tmpdir(void)
+{
+	struct caps *c;
+
+	setenv("TMPDIR", "/nonexistent", 1);
+	c = open_caps(NULL);
+	is_int(caps_state(c, FACT_REFLINK), FACT_UNKNOWN, "reflink cannot be tried: %s",
+	       caps_why(c, FACT_REFLINK));
+	ok(strstr(caps_why(c, FACT_REFLINK), "/nonexistent"), "the sentence names the place");
+	is_int(caps_state(c, FACT_SPLICE), FACT_YES, "splice can: %s", caps_why(c, FACT_SPLICE));
+	is_int(caps_has(c, FACT_REFLINK), false, "unknown is not yes");
+	is_int(caps_state(c, FACT_SPLICE_DIRECT), FACT_UNKNOWN, "what needs it is unknown");
+	caps_destroy(c);
+}
+
+/* No more descriptors: nothing may come out as a no. */
+static void test_no_fds(void)
+{
+	struct rlimit before, limit;
+	struct caps *c = open_caps(NULL);
+
+	need(getrlimit(RLIMIT_NOFILE, &before) == 0, "getrlimit");
+	limit = before;
+	limit.rlim_cur = 0; /* for new ones */
+	need(setrlimit(RLIMIT_NOFILE, &limit) == 0, "setrlimit");
+	for EACH_FACT(f) {
+		if (f == FACT_PROCESS_VM || f == FACT_MEMLOCK)
+			continue;
+		is_int(caps_state(c, f), FACT_UNKNOWN, "%s: %s", caps_name(f), caps_why(c, f));
+	}
+	need(setrlimit(RLIMIT_NOFILE, &before) == 0, "setrlimit");
+	caps_destroy(c);
+}
+
+/* ---------------------------------------------------------------- threads */
+
+#define THREADS 8
+
+struct asker {
+	struct caps *c;
+	pthread_barrier_t *start;
+	unsigned first;
+	const char *why[FACT_MAX];
+	enum fact_state state[FACT_MAX];
+};
+
+static void *asker_run(void *arg)
+{
+	struct asker *a = arg;
+
+	pthread_barrier_wait(a->start);
+	for (unsigned i = 0; i < FACT_MAX; i++) {
+		enum fact f = (enum fact)((a->first + i) % FACT_MAX);
+
+		a->state[f] = caps_state(a->c, f);
+		a->why[f] = caps_why(a->c, f);
+	}
+	return NULL;
+}
+
+static void test_threads(void)
+{
+	struct asker askers[THREADS] = { 0 };
+	struct caps *c = open_caps(NULL);
+	pthread_barrier_t start;
+	pthread_t t[THREADS];
+
+	pthread_barrier_init(&start, NULL, THREADS);
+	for (unsigned i = 0; i < THREADS; i++) {
+		askers[i] = (struct asker){ .c = c, .start = &start, .first = i * 3 };
+		need(pthread_create(&t[i], NULL, asker_run, &askers[i]) == 0, "thread");
+	}
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(t[i], NULL);
+	for EACH_FACT(f)
+		for (unsigned i = 1; i < THREADS; i++) {
+			is_int(askers[i].state[f], askers[0].state[f], "%s: one answer",
+			       caps_name(f));
+			ok(askers[i].why[f] == askers[0].why[f], "%s: one text",
+			   caps_name(f));
+		}
+	pthread_barrier_destroy(&start);
+	caps_destroy(c);
+}
+
+/* ----------------------------------------------------- nothing left behind */
+
+static void test_leaves_nothing(void)
+{
+	struct leak before;
+	const char *left;
+	struct caps *c;
+	int fd;
+
+	caps_destroy(open_caps(NULL));
+	leak_take(&before);
+	fd = open("/dev/null", O_RDONLY);
+	ok(leak_since(&before, 0) != NULL, "control: an open descriptor is seen");
+	close(fd);
+	c = open_caps(NULL);
+	for EACH_FACT(f)
+		(void)caps_state(c, f);
+	left = leak_since(&before, 2000);
+	ok(!left, "probing leaves nothing: %s", left ? left : "");
+	caps_destroy(c);
+}
+
+#ifdef DECANT_FAULTS
+
+/* More calls than any fact and what it needs makes. */
+#define CALLS_MAX 400
+
+struct fault_run {
+	enum fact fact;
+	enum sys_fault_mode mode;
+	int error;          /* 0: a plausible one */
+	const char *name;   /* of the call, or NULL */
+};
+
+/* What a failed call must never make of a fact. */
+static bool is_wrong(enum fact f, enum fact_state honest, enum fact_state got)
+{
+	if (honest == FACT_NO && got == FACT_YES)
+		return true;
+	/* "Does not share" would be a promise. */
+	return honest == FACT_YES && got == FACT_NO &&
+	       (f == FACT_SPLICE_SHARES || f == FACT_VMSPLICE_SHARES);
+}
+
+/* Fail the Nth call while this fact is asked for, until none is left to fail. */
+static void fault_each(const void *arg)
+{
+	const struct fault_run *run = arg;
+	struct caps *c = open_caps(NULL);
+	enum fact_state honest = caps_state(c, run->fact), got;
+	unsigned long n, fired = 1;
+	struct leak before;
+	uint64_t start, took;
+	const char *left;
+
+	caps_destroy(c);
+	leak_take(&before);
+	for (n = 1; n < CALLS_MAX && fired; n++) {
+		c = open_caps(NULL);
+		start = sys_clock_ns();
+		sys_fault_arm(&(struct sys_fault_plan){
+			.mode = run->mode, .nth = n, .name = run->name, .error = run->error });
+		got = caps_state(c, run->fact);
+		sys_fault_disarm();
+		fired = sys_fault_fired();
+		took = sys_clock_ns() - start;
+		left = leak_since(&before, 2000);
+		ok(!left, "call %lu (%s): leaves nothing: %s", n,
+		   fired ? sys_fault_fired_name() : "none", left ? left : "");
+		ok(!is_wrong(run->fact, honest, got), "call %lu (%s): said %s, is %s: %s", n,
+		   fired ? sys_fault_fired_name() : "none", state_name(got),
+		   state_name(honest), caps_why(c, run->fact));
+		ok(took < 5000000000ull, "call %lu: within 5 s", n);
+		ok(caps_why(c, run->fact)[0], "call %lu: a reason", n);
+		if (!fired)
+			is_int(got, honest, "nothing failed: the honest answer");
+		caps_destroy(c);
+	}
+	ok(!fired, "ended after %lu calls", n - 1);
+	ok(n > 2 || run->mode == SYS_FAULT_SHORT || run->name, "control: something failed");
+}
+
+static void test_faults(void)
+{
+	for EACH_FACT(f) {
+		struct fault_run run = { .fact = f };
+
+		tap_case_arg(fault_each, &run, "%s: every call fails once", caps_name(f));
+		run.error = EINTR;
+		tap_case_arg(fault_each, &run, "%s: every call is interrupted", caps_name(f));
+		run.error = 0;
+		run.mode = SYS_FAULT_SHORT;
+		tap_case_arg(fault_each, &run, "%s: every call comes short", caps_name(f));
+	}
+	/* Where there is no O_TMPFILE, a name exists for a moment. */
+	tap_case_arg(fault_each,
+		     &(struct fault_run){ FACT_REFLINK, SYS_FAULT_ERROR, EOPNOTSUPP, "open" },
+		     "files with a name");
+}
+
+static unsigned names_in(const char *dir)
+{
+	char cmd[4200], count[20] = "";
+	FILE *p;
+
+	snprintf(cmd, sizeof(cmd), "ls -A '%s' | grep -c decant-probe", dir);
+	p = popen(cmd, "r");
+	need(p && fgets(count, sizeof(count), p), "ls");
+	pclose(p);
+	return (unsigned)atoi(count);
+}
+
+static void test_named_files(void)
+{
+	char cwd[4096], path[4200];
+	struct caps *c = open_caps(NULL);
+	int fd;
+
+	need(getcwd(cwd, sizeof(cwd)), "getcwd");
+	setenv("TMPDIR", cwd, 1);
+	sys_fault_arm(&(struct sys_fault_plan){ .nth = 1, .repeat = 1, .name = "open",
+						.error = EOPNOTSUPP });
+	is_int(caps_state(c, FACT_O_DIRECT) != FACT_UNKNOWN, true, "tried with a named file: %s",
+	       caps_why(c, FACT_O_DIRECT));
+	is_int(sys_fault_fired(), 1, "control: O_TMPFILE was refused");
+	sys_fault_disarm();
+	is_int(names_in(cwd), 0, "no name is left");
+	snprintf(path, sizeof(path), "%s/.decant-probe-control", cwd);
+	fd = open(path, O_CREAT | O_RDWR, 0600);
+	is_int(names_in(cwd), 1, "control: a name would be seen");
+	close(fd);
+	unlink(path);
+	caps_destroy(c);
+}
+
+static void test_no_memory(void)
+{
+	struct caps *c = NULL;
+	struct err e = { "" };
+
+	sys_fault_arm(&(struct sys_fault_plan){ .nth = 1 });
+	is_int(caps_create(&c, NULL, &e), -ENOMEM, "no memory for the table");
+	sys_fault_disarm();
+	ok(c == NULL, "*ret is left alone");
+	is_str(e.text, "facts: Cannot allocate memory", "the sentence");
+}
+
+/* io_uring refused in all the ways that occur. */
+static void test_no_uring(void)
+{
+	static const struct {
+		int error;
+		const char *says;
+		enum fact_state state;
+	} cases[] = {
+		{ EPERM, "io_uring_setup: a se", FACT_NO }, /* seccomp, security module */
+		{ ENOSYS, "io_uring_setup: the kernel has none", FACT_NO },
+		{ EINVAL, "io_uring_setup: Invalid argument", FACT_NO },
+		{ ENOMEM, "io_uring_setup: Cannot allocate memory", FACT_UNKNOWN },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct caps *c = open_caps(NULL);
+
+		sys_fault_arm(&(struct sys_fault_plan){
+			.nth = 1, .name = "uring_init", .error = cases[i].error });
+		is_int(caps_state(c, FACT_IO_URING), cases[i].state, "state");
+		sys_fault_disarm();
+		ok(strncmp(caps_why(c, FACT_IO_URING), cases[i].says, strlen(cases[i].says)) == 0,
+		   "why: %s", caps_why(c, FACT_IO_URING));
+		is_int(caps_has(c, FACT_SEND_ZC), false, "no send_zc either");
+		caps_destroy(c);
+	}
+}
+
+#endif
+
+int main(void)
+{
+	tap_case("mask", test_mask);
+	tap_case("masks that are refused", test_mask_refused);
+	tap_case("names", test_names);
+	tap_case("every fact is known here", test_known);
+	tap_case("facts are true", test_true);
+	tap_case("without loopback", test_bare_namespace);
+	tap_case("on tmpfs", test_tmpfs);
+	tap_case("on ramfs", test_ramfs);
+	tap_case("without a temporary directory", test_no_tmpdir);
+	tap_case("without descriptors", test_no_fds);
+	tap_case("threads that ask at once", test_threads);
+	tap_case("nothing is left behind", test_leaves_nothing);
+#ifdef DECANT_FAULTS
+	tap_case("without memory", test_no_memory);
+	tap_case("io_uring refused", test_no_uring);
+	tap_case("files with a name are removed", test_named_files);
+	test_faults();
+#else
+	skip("built without -Dfaults=true");
+#endif
+	return done();
+}

@@ -253,7 +253,7 @@ void engine_job_free(struct engine *e, struct job *j)
 {
 	struct job_full *full = (struct job_full *)j;
 
-	free(j->q->residue);
+	free(j->q->leftover);
 	hash_destroy(j->hash);
 	if (!e->spare)
 		e->spare = full;

@@ -118,8 +118,8 @@ struct job_queue {
 	uint64_t progress_ns;    /* last progress, for stalls */
 	uint64_t progress_event_ns;
 	uint64_t tried;          /* routes that start() refused, bits of the route table */
-	unsigned char *residue;  /* read, not yet written, cannot be read again */
-	uint64_t residue_len, residue_off;
+	unsigned char *leftover;  /* read, not yet written, cannot be read again */
+	uint64_t leftover_len, leftover_off;
 	unsigned deliver_wait_ns;
 	uint64_t deliver_left;
 	struct request sync;     /* DECANT_SYNC */

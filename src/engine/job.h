@@ -219,7 +219,7 @@ void job_pipe_put(struct job *j, struct pipe *p);
 
 /*
  * One plain piece, read into the scratch and written to the sink, which every
- * route may fall back on when a resource is used up.  Residue of sources that
+ * route may fall back on when a resource is used up.  Leftover of sources that
  * cannot be read again is kept by the engine and goes first next time.
  * STEP_MORE, STEP_WAIT (wait is armed), STEP_DONE, or negative errno.
  * Steps of the read-write routes are nothing but this.

@@ -65,17 +65,17 @@ static int plain_write(struct job *j, const unsigned char *buf, uint64_t len, ui
 	return n < 0 ? job_fail_sink(j, (int)n) : STEP_MORE;
 }
 
-static int plain_residue(struct job *j)
+static int plain_leftover(struct job *j)
 {
 	struct job_queue *q = j->q;
 	uint64_t done;
-	int r = plain_write(j, q->residue + q->residue_off, q->residue_len - q->residue_off, &done);
+	int r = plain_write(j, q->leftover + q->leftover_off, q->leftover_len - q->leftover_off, &done);
 
-	q->residue_off += done;
-	if (q->residue_off == q->residue_len) {
-		free(q->residue);
-		q->residue = NULL;
-		q->residue_len = q->residue_off = 0;
+	q->leftover_off += done;
+	if (q->leftover_off == q->leftover_len) {
+		free(q->leftover);
+		q->leftover = NULL;
+		q->leftover_len = q->leftover_off = 0;
 	}
 	return r;
 }
@@ -84,13 +84,13 @@ static int plain_keep(struct job *j, const unsigned char *buf, uint64_t len)
 {
 	struct job_queue *q = j->q;
 
-	q->residue = sys_malloc(len);
-	if (!q->residue)
+	q->leftover = sys_malloc(len);
+	if (!q->leftover)
 		return job_fail(j, -ENOMEM, "keeping %llu bytes that the %s did not take: no memory",
 				(unsigned long long)len, end_noun(&j->to));
-	memcpy(q->residue, buf, len);
-	q->residue_len = len;
-	q->residue_off = 0;
+	memcpy(q->leftover, buf, len);
+	q->leftover_len = len;
+	q->leftover_off = 0;
 	return 0;
 }
 
@@ -150,8 +150,8 @@ int job_plain_step(struct job *j, uint64_t chunk_bytes)
 	int64_t n;
 	int r;
 
-	if (j->q->residue) {
-		r = plain_residue(j);
+	if (j->q->leftover) {
+		r = plain_leftover(j);
 		if (r != STEP_MORE)
 			return r;
 	}

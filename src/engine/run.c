@@ -126,7 +126,7 @@ static void run_fail(struct job *j, int r)
 {
 	struct engine *e = j->engine;
 	struct job_queue *q = j->q;
-	bool midway = j->taken > 0 || j->sent > 0 || q->residue_len > 0 || q->cancelled_behind;
+	bool midway = j->taken > 0 || j->sent > 0 || q->leftover_len > 0 || q->cancelled_behind;
 
 	if (!j->err.text[0])
 		(void)err_errno(&j->err, r, "%s", j->ops->name);

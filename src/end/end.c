@@ -8,14 +8,21 @@
 #include "end/private.h"
 #include "sys/sys.h"
 
-/* /dev/null, /dev/zero and their like never make us wait. */
-#define END_MAJOR_MEM 1
+/* Numbers of terminals: Documentation/admin-guide/devices.txt of Linux. */
+#define END_MAJOR_TTY 4
+#define END_MAJOR_TTYAUX 5
+#define END_MINOR_PTMX 2
+#define END_MAJOR_PTS_FIRST 136
+#define END_MAJOR_PTS_LAST 143
+#define END_MAJOR_ACM 166
+#define END_MAJOR_USB 188
+#define END_MAJOR_LOW_DENSITY 204
 
 const char *end_noun(const struct end *e)
 {
 	switch (e->kind) {
 	case DECANT_END_FD:
-		return e->device ? "character device" : "descriptor";
+		return e->terminal ? "terminal" : "descriptor";
 	case DECANT_END_FILE:
 		return e->block_device ? "block device" : "file";
 	case DECANT_END_PIPE:
@@ -85,6 +92,15 @@ static int end_init_stream_type(struct end *e, struct err *reterr)
 	return 0;
 }
 
+static bool end_is_terminal(dev_t dev)
+{
+	unsigned m = major(dev);
+
+	return m == END_MAJOR_TTY || m == END_MAJOR_TTYAUX || m == END_MAJOR_ACM ||
+	       m == END_MAJOR_USB || m == END_MAJOR_LOW_DENSITY ||
+	       (m >= END_MAJOR_PTS_FIRST && m <= END_MAJOR_PTS_LAST);
+}
+
 /* DECANT_END_FD: find out the kind. */
 static int end_init_fd(struct end *e, struct err *reterr)
 {
@@ -111,9 +127,10 @@ static int end_init_fd(struct end *e, struct err *reterr)
 	if (e->kind == DECANT_END_SOCKET)
 		return end_init_stream_type(e, reterr);
 	if (e->kind == DECANT_END_FD) {
-		/* Never opened anew: the master of a terminal would be another one. */
 		e->poll_first = true;
-		e->device = S_ISCHR(st.st_mode) && major(st.st_rdev) != END_MAJOR_MEM;
+		e->terminal = S_ISCHR(st.st_mode) && end_is_terminal(st.st_rdev);
+		e->master = e->terminal && major(st.st_rdev) == END_MAJOR_TTYAUX &&
+			    minor(st.st_rdev) == END_MINOR_PTMX;
 	}
 	return 0;
 }

@@ -54,7 +54,8 @@ struct end {
 	/* end/'s own. */
 	bool poll_first;    /* io_fd may block: ask before each read and write */
 	bool nosignal;      /* RWF_NOSIGNAL is worth a try */
-	bool device;        /* a character device that may have somebody slow behind it */
+	bool terminal;
+	bool master;        /* the program's side of a pseudo-terminal */
 	int mem_fd;         /* /proc/PID/mem, where process_vm_readv is refused */
 	int lease_fd;
 };

@@ -11,8 +11,8 @@
 
 /* One call of the kernel moves less than this anyway (MAX_RW_COUNT). */
 #define END_IO_MAX_BYTES (1u << 30)
-/* After POLLOUT a terminal takes this much without waiting for who reads it. */
-#define END_DEVICE_PIECE_BYTES 2048
+/* All that a terminal promises by POLLOUT; for one that cannot be opened anew. */
+#define END_TERMINAL_PIECE_BYTES 1
 
 uint64_t end_size_now(const struct end *e)
 {
@@ -143,7 +143,7 @@ int64_t end_read(struct end *e, uint64_t pos, void *buf, uint64_t len)
 		memset(buf, 0, len);
 		return (int64_t)len;
 	case DECANT_END_FD:
-		r = end_poll(e, POLLIN);
+		r = e->poll_first ? end_poll(e, POLLIN) : 0;
 		return r < 0 ? r : sys_read(e->io_fd, buf, len);
 	case DECANT_END_NULL:
 		break;
@@ -222,12 +222,15 @@ static int64_t end_write_pipe(struct end *e, const void *buf, uint64_t len)
 
 static int64_t end_write_fd(struct end *e, const void *buf, uint64_t len)
 {
-	int r = end_poll(e, POLLOUT);
+	int r;
 
-	if (r < 0)
-		return r;
-	if (e->device && len > END_DEVICE_PIECE_BYTES)
-		len = END_DEVICE_PIECE_BYTES;
+	if (e->poll_first) {
+		r = end_poll(e, POLLOUT);
+		if (r < 0)
+			return r;
+		if (e->terminal && len > END_TERMINAL_PIECE_BYTES)
+			len = END_TERMINAL_PIECE_BYTES;
+	}
 	return sys_write(e->io_fd, buf, len);
 }
 

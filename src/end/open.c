@@ -65,6 +65,36 @@ static int end_open_file(struct end *e, struct err *reterr)
 	return 0;
 }
 
+/*
+ * A terminal is opened anew as pipes are.  Other devices are not: who knows
+ * what opening means to them (a tape rewinds, the master of a terminal is
+ * another one each time); they are asked before each read and write.
+ */
+static int end_open_other(struct end *e, struct err *reterr)
+{
+	int fl = sys_getfl(e->fd), fd;
+
+	if (fl < 0)
+		return err_errno(reterr, fl, "%s descriptor %d", end_side_noun(e), e->fd);
+	if (fl & O_NONBLOCK) {
+		e->nonblock = true;
+		e->poll_first = false;
+		return 0;
+	}
+	if (!e->terminal || e->master)
+		return 0;
+	fd = end_reopen(e->fd, (e->side == END_SOURCE ? O_RDONLY : O_WRONLY) | O_NONBLOCK);
+	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM)
+		return err_errno(reterr, fd, "%s terminal %d: opening it anew", end_side_noun(e),
+				 e->fd);
+	if (fd >= 0) {
+		e->io_fd = fd;
+		e->nonblock = true;
+		e->poll_first = false;
+	}
+	return 0;
+}
+
 /* See end_copy(): by system call, else by file. */
 static int end_open_memory(struct end *e, struct caps *caps, struct err *reterr)
 {
@@ -87,6 +117,8 @@ int end_open(struct end *e, struct caps *caps, struct err *reterr)
 		return end_open_pipe(e, caps, reterr);
 	case DECANT_END_FILE:
 		return end_open_file(e, reterr);
+	case DECANT_END_FD:
+		return end_open_other(e, reterr);
 	case DECANT_END_MEMORY:
 	case DECANT_END_PROCESS:
 		return end_open_memory(e, caps, reterr);

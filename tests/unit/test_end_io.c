@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: MIT */
+/* end/: plain reads and writes of every kind; nothing waits, nothing kills. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <termios.h>
+
+#include "end/end.h"
+#include "sys/fault.h"
+#include "tap.h"
+
+#define PAGE 4096
+
+static struct caps *caps;
+
+static void new_caps(const char *mask)
+{
+	struct err e;
+
+	caps_destroy(caps);
+	need(caps_create(&caps, mask, &e) == 0, "facts");
+}
+
+static struct end opened(struct decant_end said, enum end_side side)
+{
+	struct err err = { "" };
+	struct end e;
+
+	need(end_init(&e, &said, side, &err) == 0 && end_open(&e, caps, &err) == 0, "end: %s",
+	     err.text);
+	return e;
+}
+
+static struct end opened_fd(uint32_t kind, int fd, uint64_t offset, enum end_side side)
+{
+	return opened((struct decant_end){ .kind = kind, .fd = fd, .offset = offset }, side);
+}
+
+static struct end opened_memory(void *addr, uint64_t len, enum end_side side)
+{
+	return opened((struct decant_end){ .kind = DECANT_END_MEMORY, .addr = addr, .len = len },
+		      side);
+}
+
+static int scratch(int flags)
+{
+	int fd = open("/tmp", O_TMPFILE | O_RDWR | flags, 0600);
+
+	need(fd >= 0, "a scratch file in /tmp");
+	return fd;
+}
+
+/* -------------------------------------------------------------------- files */
+
+static void test_file(void)
+{
+	int fd = scratch(0);
+	struct end e = opened_fd(DECANT_END_FILE, fd, 10, END_SINK);
+	char buf[16] = "";
+
+	is_int(end_write(&e, 0, "abcdef", 6, false), 6, "write at the start of the transfer");
+	is_int(end_write(&e, 6, "gh", 2, false), 2, "and behind it");
+	is_int(end_write(&e, INT64_MAX, "x", 1, false), -EFBIG, "a place no file has");
+	is_int(end_read(&e, 0, buf, 1), 1, "control: the file is readable");
+	end_close(&e, 8);
+	e = opened_fd(DECANT_END_FILE, fd, 12, END_SOURCE);
+	is_int(end_read(&e, 1, buf, sizeof(buf)), 5, "a short read at the end");
+	is_mem(buf, "defgh", 5, "of the right bytes");
+	is_int(end_read(&e, 6, buf, sizeof(buf)), 0, "the end");
+	is_int(end_read(&e, UINT64_MAX - 5, buf, 1), 0, "and far behind it");
+	end_close(&e, 0);
+	close(fd);
+}
+
+static void test_append(void)
+{
+	int fd = scratch(O_APPEND);
+	struct end e;
+	char buf[16] = "";
+
+	need(write(fd, "old", 3) == 3 && lseek(fd, 0, SEEK_SET) == 0, "file");
+	e = opened_fd(DECANT_END_FD, fd, DECANT_CURRENT, END_SINK);
+	is_int(end_write(&e, 0, "new", 3, false), 3, "an appending sink");
+	is_int(end_write(&e, 3, "er", 2, false), 2, "goes on at the end");
+	end_close(&e, 5);
+	is_int(lseek(fd, 0, SEEK_CUR), 8, "its position is the end");
+	is_int(pread(fd, buf, sizeof(buf), 0), 8, "length of the file");
+	is_mem(buf, "oldnewer", 8, "what is in it");
+	close(fd);
+}
+
+/* O_DIRECT on the caller's descriptor must not show. */
+static void test_direct_fd(void)
+{
+	int fd = scratch(O_DIRECT), plain = scratch(0);
+	struct end e = opened_fd(DECANT_END_FILE, fd, 0, END_SINK);
+	char buf[32] = "";
+
+	is_int(pwrite(fd, "abc", 3, 0), -1, "control: the descriptor refuses such a write");
+	is_int(end_write(&e, 0, "abcdefg", 7, false), 7, "an odd length through O_DIRECT");
+	ok(e.io_fd != fd, "goes through an opening of our own");
+	end_close(&e, 7);
+	is_int(e.io_fd, fd, "which is closed in the end");
+	e = opened_fd(DECANT_END_FILE, fd, 3, END_SOURCE);
+	is_int(end_read(&e, 0, buf + 1, 4), 4, "an odd place, into odd memory");
+	is_mem(buf + 1, "defg", 4, "the right bytes");
+	end_close(&e, 4);
+	e = opened_fd(DECANT_END_FILE, fd, 3, END_SOURCE);
+	end_close(&e, 0);
+	need(end_init(&e, &(struct decant_end){ .kind = DECANT_END_FILE, .fd = fd }, END_SOURCE,
+		      NULL) == 0, "init");
+	end_learn(&e, caps);
+	is_int(end_open(&e, caps, NULL), 0, "open of a learned one");
+	ok(e.io_fd != fd, "does it before the first read");
+	end_close(&e, 0);
+	e = opened_fd(DECANT_END_FILE, plain, 0, END_SOURCE);
+	is_int(end_read(&e, UINT64_MAX / 4, buf, 1), 0, "control: a plain one");
+	is_int(e.io_fd, plain, "is used as it is");
+	close(fd);
+	close(plain);
+}
+
+/* -------------------------------------------------------------------- pipes */
+
+enum pipe_mode { PIPE_NONBLOCK, PIPE_REOPEN, PIPE_NOWAIT, PIPE_POLL, PIPE_MODES };
+
+static const struct {
+	const char *name, *mask;
+	bool nonblock, nowait, poll_first, own_fd;
+} pipe_modes[PIPE_MODES] = {
+	[PIPE_NONBLOCK] = { "O_NONBLOCK", "pipe_reopen,pipe_nowait", true, false, false, false },
+	[PIPE_REOPEN] = { "reopened", "", true, false, false, true },
+	[PIPE_NOWAIT] = { "RWF_NOWAIT", "pipe_reopen", true, true, false, false },
+	[PIPE_POLL] = { "polled", "pipe_reopen,pipe_nowait", false, false, true, false },
+};
+
+static void check_pipe_open(const struct end *e, enum pipe_mode mode, int fd, int flags)
+{
+	ok(e->nonblock == pipe_modes[mode].nonblock && e->nowait == pipe_modes[mode].nowait &&
+	   e->poll_first == pipe_modes[mode].poll_first, "opened in this mode");
+	is_int(e->io_fd != fd, pipe_modes[mode].own_fd, "with a descriptor of our own or not");
+	is_int(fcntl(fd, F_GETFL), flags, "the caller's flags are as they were");
+}
+
+/* Fill until it says EAGAIN, writes_max times at most; the bytes that went in. */
+static int64_t fill_by(struct end *e, unsigned writes_max)
+{
+	static char junk[1 << 16];
+	int64_t n, sum = 0;
+	unsigned i;
+
+	for (i = 0; i < writes_max; i++) {
+		n = end_write(e, 0, junk, sizeof(junk), false);
+		if (n == -EAGAIN)
+			return sum;
+		if (!ok(n > 0, "a write into a pipe with room: %jd", (intmax_t)n))
+			return -1;
+		sum += n;
+	}
+	return -1;
+}
+
+static int64_t fill(struct end *e)
+{
+	return fill_by(e, 4096);
+}
+
+static void test_pipe(const void *arg)
+{
+	enum pipe_mode mode = *(const enum pipe_mode *)arg;
+	int fds[2], flags = mode == PIPE_NONBLOCK ? O_NONBLOCK : 0;
+	struct end from, to;
+	char buf[8] = "";
+
+	new_caps(pipe_modes[mode].mask);
+	need(pipe2(fds, flags) == 0, "pipe");
+	from = opened_fd(DECANT_END_PIPE, fds[0], 0, END_SOURCE);
+	to = opened_fd(DECANT_END_PIPE, fds[1], DECANT_CURRENT, END_SINK);
+	check_pipe_open(&from, mode, fds[0], O_RDONLY | flags);
+	check_pipe_open(&to, mode, fds[1], O_WRONLY | flags);
+	is_int(end_read(&from, 0, buf, 8), -EAGAIN, "an empty pipe does not wait");
+	is_int(end_write(&to, 0, "abc", 3, false), 3, "write");
+	is_int(end_read(&from, 0, buf, 8), 3, "read");
+	is_mem(buf, "abc", 3, "the bytes");
+	is_int(fill(&to), 65536, "a full pipe does not wait");
+	end_close(&to, 0);
+	close(fds[1]);
+	while (read(fds[0], (char[PAGE]){ 0 }, PAGE) == PAGE)
+		;
+	is_int(end_read(&from, 0, buf, 8), 0, "the end, when all writers are gone");
+	end_close(&from, 0);
+	is_int(fcntl(fds[0], F_GETFL), O_RDONLY | flags, "flags after the close");
+}
+
+static volatile sig_atomic_t pipes_broken;
+
+static void on_sigpipe(int sig)
+{
+	(void)sig;
+	pipes_broken++;
+}
+
+struct broken {
+	enum pipe_mode mode;
+	bool nosignal;
+};
+
+/* The default action of SIGPIPE is in force: being killed is the failure. */
+static void test_broken_pipe(const void *arg)
+{
+	const struct broken *b = arg;
+	struct end to;
+	sigset_t set;
+	int fds[2];
+
+	new_caps(pipe_modes[b->mode].mask);
+	need(pipe2(fds, b->mode == PIPE_NONBLOCK ? O_NONBLOCK : 0) == 0, "pipe");
+	to = opened_fd(DECANT_END_PIPE, fds[1], 0, END_SINK);
+	to.nosignal = b->nosignal;
+	close(fds[0]);
+	is_int(end_write(&to, 0, "abc", 3, false), -EPIPE, "nobody reads");
+	need(sigpending(&set) == 0, "sigpending");
+	is_int(sigismember(&set, SIGPIPE), 0, "no signal is left pending");
+	need(pthread_sigmask(SIG_BLOCK, NULL, &set) == 0, "sigmask");
+	is_int(sigismember(&set, SIGPIPE), 0, "nor blocked");
+
+	/* One that was there before is the caller's. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGPIPE);
+	signal(SIGPIPE, on_sigpipe);
+	need(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0 && raise(SIGPIPE) == 0, "a signal");
+	is_int(end_write(&to, 0, "abc", 3, false), -EPIPE, "again, with one pending");
+	need(pthread_sigmask(SIG_UNBLOCK, &set, NULL) == 0, "sigmask");
+	is_int(pipes_broken, 1, "the caller's own arrives, and only that");
+	is_int(write(fds[1], "abc", 3), -1, "a bare write");
+	is_int(pipes_broken, 2, "control: raises it");
+}
+
+static void test_fifo(void)
+{
+	char path[] = "/tmp/decant-fifo-XXXXXX";
+	struct err err = { "" };
+	int reader, writer;
+	struct end e;
+	char buf[4];
+
+	need(mkstemp(path) >= 0 && unlink(path) == 0 && mkfifo(path, 0600) == 0, "fifo");
+	reader = open(path, O_RDONLY | O_NONBLOCK);
+	writer = open(path, O_WRONLY);
+	need(reader >= 0 && writer >= 0 && fcntl(reader, F_SETFL, 0) == 0, "fifo");
+	new_caps("pipe_reopen");
+	e = opened_fd(DECANT_END_PIPE, reader, 0, END_SOURCE);
+	is_int(end_read(&e, 0, buf, 4), -EAGAIN, "RWF_NOWAIT, which a FIFO may not know");
+	ok(e.nowait || e.poll_first, "then it is polled");
+	e = opened_fd(DECANT_END_PIPE, writer, 0, END_SINK);
+	is_int(end_write(&e, 0, "abcd", 4, false), 4, "likewise a write");
+	is_int(fill(&e), 65536 - PAGE, "that never waits");
+	close(reader);
+	is_int(end_write(&e, 0, "abcd", 4, false), -EPIPE, "nobody reads any more");
+	new_caps(NULL);
+	need(end_init(&e, &(struct decant_end){ .kind = DECANT_END_PIPE, .fd = writer }, END_SINK,
+		      NULL) == 0, "init");
+	is_int(end_open(&e, caps, &err), -EPIPE, "a FIFO without a reader is not opened");
+	ok(strstr(err.text, "nobody has it open for reading"), "and it says so: %s", err.text);
+	unlink(path);
+}
+
+/* ------------------------------------------------------------------ sockets */
+
+static void test_socket(void)
+{
+	int fds[2];
+	struct end from, to;
+	char buf[8] = "";
+
+	need(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0, "sockets");
+	from = opened_fd(DECANT_END_SOCKET, fds[0], 0, END_SOURCE);
+	to = opened_fd(DECANT_END_SOCKET, fds[1], 0, END_SINK);
+	is_int(end_read(&from, 0, buf, 8), -EAGAIN, "a blocking socket does not wait");
+	is_int(end_write(&to, 0, "abc", 3, true), 3, "write, with more to come");
+	is_int(end_read(&from, 0, buf, 8), 3, "read");
+	ok(fill(&to) > 0, "a full socket does not wait");
+	close(fds[0]);
+	is_int(end_write(&to, 0, "abc", 3, false), -EPIPE, "the peer is gone, no signal");
+	close(fds[1]);
+}
+
+/* ------------------------------------------------------------------- memory */
+
+static sigjmp_buf bus_jump;
+
+static void on_sigbus(int sig)
+{
+	siglongjmp(bus_jump, sig);
+}
+
+/* Two pages of a mapped file, of which the second is cut off. */
+static unsigned char *shrunk_mapping(void)
+{
+	int fd = memfd_create("test", 0);
+	unsigned char *p;
+
+	need(fd >= 0 && ftruncate(fd, 2L * PAGE) == 0, "memfd");
+	p = mmap(NULL, 2L * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	need(p != MAP_FAILED, "mapping");
+	memset(p, 'A', 2L * PAGE);
+	need(ftruncate(fd, PAGE) == 0, "ftruncate");
+	close(fd);
+	return p;
+}
+
+static void test_memory(const void *mask)
+{
+	unsigned char *bad = shrunk_mapping(), buf[3 * PAGE];
+	struct end e;
+
+	new_caps(mask);
+	e = opened_memory("abcdef", 6, END_SOURCE);
+	is_int(end_read(&e, 2, buf, sizeof(buf)), 4, "memory is read up to its end");
+	is_mem(buf, "cdef", 4, "the bytes");
+	is_int(end_read(&e, 6, buf, 1), 0, "the end");
+	is_int(end_read(&e, 99, buf, 1), 0, "and behind it");
+	end_close(&e, 0);
+	e = opened_memory(bad, 2L * PAGE, END_SOURCE);
+	is_int(end_read(&e, 0, buf, 2L * PAGE), PAGE, "a mapping that shrank: what there is");
+	is_int(end_read(&e, PAGE, buf, PAGE), -EFAULT, "then an error instead of SIGBUS");
+	end_close(&e, 0);
+	e = opened_memory(buf, 8, END_SINK);
+	is_int(end_write(&e, 4, "abcdef", 6, false), 4, "memory is written up to its end");
+	is_mem(buf + 4, "abcd", 4, "the bytes");
+	is_int(end_write(&e, 8, "x", 1, false), -ENOSPC, "and not behind it");
+	end_close(&e, 0);
+	e = opened_memory(bad, 2L * PAGE, END_SINK);
+	is_int(end_write(&e, PAGE, buf, 1, false), -EFAULT, "a sink that shrank");
+	end_close(&e, 0);
+	ok(e.mem_fd < 0, "nothing is left open");
+	signal(SIGBUS, on_sigbus);
+	if (sigsetjmp(bus_jump, 1) == 0) {
+		*(volatile unsigned char *)(bad + PAGE);
+		ok(false, "control: touching that memory raises SIGBUS");
+	}
+}
+
+static void test_views(void)
+{
+	char buf[8] = "abcdefg";
+	struct end e = opened_memory(buf, 8, END_SOURCE);
+	uint64_t len = 100;
+
+	ok(end_view(&e, 3, &len) == buf + 3 && len == 5, "a view of memory");
+	len = 100;
+	ok(end_view(&e, 8, &len) && len == 0, "at its end");
+	ok(end_room(&e, 2, &len) == buf + 2, "room of memory");
+	e = opened((struct decant_end){ .kind = DECANT_END_ZERO }, END_SOURCE);
+	len = 1 << 30;
+	ok(end_view(&e, 1ull << 40, &len) && len >= PAGE && len <= 1 << 20, "a view of zeroes");
+	ok(!end_room(&e, 0, &len), "zero has no room");
+	e = opened_fd(DECANT_END_FILE, 0, 0, END_SOURCE);
+	ok(!end_view(&e, 0, &len), "a file has no view");
+	memset(buf, 1, 8);
+	e = opened((struct decant_end){ .kind = DECANT_END_ZERO }, END_SOURCE);
+	is_int(end_read(&e, 0, buf, 8), 8, "zero gives what is asked for");
+	is_mem(buf, "\0\0\0\0\0\0\0", 8, "of zero bytes");
+	e = opened((struct decant_end){ .kind = DECANT_END_NULL }, END_SINK);
+	is_int(end_write(&e, 0, buf, 8, false), 8, "null takes everything");
+}
+
+/* A child of the same memory that waits to be killed. */
+static pid_t child_waiting(void)
+{
+	pid_t pid = fork();
+
+	need(pid >= 0, "fork");
+	if (pid == 0) {
+		for (;;)
+			pause();
+	}
+	return pid;
+}
+
+static void test_process(const void *mask)
+{
+	unsigned char *two = mmap(NULL, 2L * PAGE, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct decant_end said = { .kind = DECANT_END_PROCESS, .fd = -1 };
+	unsigned char buf[2 * PAGE];
+	struct end e;
+
+	need(two != MAP_FAILED, "memory");
+	memset(two, 'P', PAGE);
+	need(munmap(two + PAGE, PAGE) == 0, "a hole behind it");
+	new_caps(mask);
+	said.pid = child_waiting();
+	said.offset = (uintptr_t)two + 100;
+	memset(two, 'X', PAGE); /* ours, not the child's */
+	e = opened(said, END_SOURCE);
+	is_int(end_read(&e, 0, buf, sizeof(buf)), PAGE - 100, "up to the page that is not there");
+	ok(buf[0] == 'P' && buf[PAGE - 101] == 'P', "bytes of the other process");
+	is_int(end_read(&e, PAGE - 100, buf, 10), -EFAULT, "then an error");
+	is_int(end_read(&e, UINT64_MAX - 50, buf, 10), -EFAULT, "and where addresses end");
+	kill(said.pid, SIGKILL);
+	need(waitpid(said.pid, NULL, 0) == said.pid, "wait");
+	is_int(end_read(&e, 0, buf, 10), -ESRCH, "the process is gone");
+	end_close(&e, 0);
+}
+
+/* -------------------------------------------------------- other descriptors */
+
+static void test_other(void)
+{
+	int zero = open("/dev/zero", O_RDWR), master, slave;
+	struct end from, to;
+	char buf[PAGE];
+
+	from = opened_fd(DECANT_END_FD, zero, DECANT_CURRENT, END_SOURCE);
+	to = opened_fd(DECANT_END_FD, zero, 0, END_SINK);
+	is_int(end_read(&from, 0, buf, sizeof(buf)), PAGE, "/dev/zero as a source");
+	is_int(end_write(&to, 0, buf, sizeof(buf), false), PAGE, "and as a sink");
+	master = posix_openpt(O_RDWR | O_NOCTTY);
+	need(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0, "a terminal");
+	slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+	need(slave >= 0, "its other side");
+	from = opened_fd(DECANT_END_FD, slave, DECANT_CURRENT, END_SOURCE);
+	to = opened_fd(DECANT_END_FD, slave, DECANT_CURRENT, END_SINK);
+	ok(to.io_fd != slave && to.nonblock, "a terminal is opened anew");
+	is_int(fcntl(slave, F_GETFL) & O_NONBLOCK, 0, "the caller's flags are as they were");
+	is_int(end_read(&from, 0, buf, sizeof(buf)), -EAGAIN, "a silent terminal does not wait");
+	need(write(master, "hi\n", 3) == 3, "typing");
+	is_int(end_read(&from, 0, buf, sizeof(buf)), 3, "a line from it");
+	ok(fill(&to) > 0, "a full terminal does not wait");
+	end_close(&to, 0);
+	to = opened_fd(DECANT_END_FD, slave, DECANT_CURRENT, END_SINK);
+	need(tcflush(slave, TCIOFLUSH) == 0 && tcflow(slave, TCOOFF) == 0, "^S");
+	is_int(end_write(&to, 0, buf, 1, false), -EAGAIN, "nor does one that is stopped");
+	end_close(&to, 0);
+	end_close(&from, 0);
+}
+
+static void test_master(void)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY), slave;
+	struct termios raw;
+	struct end to;
+
+	need(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0, "a terminal");
+	slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+	need(slave >= 0 && tcgetattr(slave, &raw) == 0, "its other side");
+	cfmakeraw(&raw); /* else, what is too much is thrown away */
+	need(tcsetattr(slave, TCSANOW, &raw) == 0, "raw");
+	to = opened_fd(DECANT_END_FD, master, DECANT_CURRENT, END_SINK);
+	is_int(to.io_fd, master, "a master is not opened anew");
+	is_int(end_write(&to, 0, "abc", 3, false), 1, "and written byte by byte");
+	ok(fill_by(&to, 1 << 20) > 0, "so that it never waits");
+}
+
+/* ------------------------------------------------------------------- leases */
+
+/* In another process: what open(2) says, without waiting. */
+static int other_opens(const char *path)
+{
+	int status;
+	pid_t pid = fork();
+
+	need(pid >= 0, "fork");
+	if (pid == 0)
+		_exit(open(path, O_WRONLY | O_NONBLOCK) < 0 ? errno : 0);
+	need(waitpid(pid, &status, 0) == pid && WIFEXITED(status), "wait");
+	return WEXITSTATUS(status);
+}
+
+static void test_lease(void)
+{
+	char path[] = "/tmp/decant-lease-XXXXXX";
+	struct err err = { "" };
+	struct end e;
+	int fd = mkstemp(path), ro = open(path, O_RDONLY), fds[2];
+
+	need(fd >= 0 && ro >= 0 && pipe(fds) == 0, "files");
+	signal(SIGURG, on_sigpipe); /* SIGIO is left to kill us */
+	new_caps(NULL);
+	e = opened_fd(DECANT_END_FILE, ro, 0, END_SOURCE);
+	ok(!end_lease_holds(&e), "no lease yet");
+	is_int(end_lease_take(&e, caps, &err), -EAGAIN, "a file that is open for writing has none");
+	ok(strstr(err.text, "open for writing"), "and it says so: %s", err.text);
+	close(fd);
+	is_int(end_lease_take(&e, caps, &err), 0, "a file that nobody writes has one");
+	is_int(end_lease_take(&e, caps, &err), 0, "once is enough");
+	ok(end_lease_holds(&e), "it holds");
+	is_int(other_opens(path), EAGAIN, "another process cannot open it for writing");
+	ok(!end_lease_holds(&e), "and that can be seen");
+	is_int(pipes_broken, 0, "no signal was sent");
+	end_lease_drop(&e);
+	is_int(other_opens(path), 0, "afterwards it can");
+	end_lease_drop(&e);
+	is_int(end_lease_take(&e, caps, &err), 0, "a lease again");
+	end_close(&e, 0);
+	is_int(other_opens(path), 0, "the end's close gives it back");
+	new_caps("lease");
+	is_int(end_lease_take(&e, caps, &err), -ENOTSUP, "none with the fact masked");
+	is_str(err.text, "lease: masked", "and it says so");
+	new_caps(NULL);
+	e = opened_fd(DECANT_END_PIPE, fds[0], 0, END_SOURCE);
+	is_int(end_lease_take(&e, caps, &err), -ENOTSUP, "a pipe has none");
+	e = opened_fd(DECANT_END_FILE, ro, 0, END_SINK);
+	is_int(end_lease_take(&e, caps, &err), -ENOTSUP, "a sink has none");
+	unlink(path);
+}
+
+int main(void)
+{
+	unsigned i;
+
+	new_caps(NULL);
+	tap_case("files: at offsets, short at the end", test_file);
+	tap_case("files: O_APPEND", test_append);
+	tap_case("files: a descriptor with O_DIRECT", test_direct_fd);
+	for (i = 0; i < PIPE_MODES; i++)
+		tap_case_arg(test_pipe, &(enum pipe_mode){ i }, "pipes: %s", pipe_modes[i].name);
+	for (i = 0; i < 2 * PIPE_MODES; i++)
+		tap_case_arg(test_broken_pipe, &(struct broken){ i / 2, i % 2 },
+			     "broken pipes: %s, %s RWF_NOSIGNAL", pipe_modes[i / 2].name,
+			     i % 2 ? "with" : "without");
+	tap_case("FIFOs", test_fifo);
+	tap_case("sockets", test_socket);
+	tap_case_arg(test_memory, NULL, "memory");
+	tap_case_arg(test_memory, "process_vm", "memory without process_vm_readv");
+	tap_case("views, zero and null", test_views);
+	tap_case_arg(test_process, NULL, "memory of a process");
+	tap_case_arg(test_process, "process_vm", "memory of a process, as a file");
+	tap_case("devices and terminals", test_other);
+	tap_case("masters of terminals", test_master);
+	tap_case("leases", test_lease);
+	caps_destroy(caps);
+	return done();
+}

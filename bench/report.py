@@ -1,0 +1,69 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Tables, verdicts and a chart of what the benchmark measured.
+
+	bench/report.py RESULTS.json [--svg FILE] [--verdicts]
+"""
+
+import argparse
+import sys
+
+import chart
+import goals
+import stats
+
+
+def table(case):
+    print(f"\n{case.name}  ({case.transfers} transfers of {size(case.piece)}, "
+          f"{case.rounds()} rounds)")
+    print(f"  {'':26} {'GB/s':>7} {'best':>7} {'CPU ns/KiB':>11} {'least':>7} {'us each':>11}")
+    last = None
+    for mover in case.movers:
+        if last not in (None, mover.kind):
+            print()
+        last = mover.kind
+        cpu = f"{mover.cpu_ns():11.1f} {mover.cpu_ns_min():7.1f}" if any(mover.cpu) else " " * 19
+        print(f"  {mover.name:26} {mover.speed():7.2f} {mover.speed_max():7.2f} {cpu} "
+              f"{mover.each_us():11.2f}{note(mover)}")
+
+
+def note(mover):
+    told = []
+    if mover.kind == "decant":
+        told.append("by " + mover.route)
+    if any(mover.snapshot):
+        told.append(f"SNAPSHOTTED after {mover.snapshot_us():.2f} us")
+    return "  " + ", ".join(told) if told else ""
+
+
+def size(n):
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if n >= factor:
+            return f"{n / factor:g} {unit}"
+    return f"{n} bytes"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("results")
+    parser.add_argument("--svg")
+    parser.add_argument("--verdicts", action="store_true", help="no tables")
+    args = parser.parse_args()
+    machine, cases = stats.load(args.results)
+    print(f"decant {machine['decant']}, {machine['date']}: {machine['cpu']}, {machine['cpus']} CPUs, "
+          f"{size(machine['memory_bytes'])}, Linux {machine['kernel']}; GB = 10^9 bytes; medians")
+    if not args.verdicts:
+        for case in cases:
+            table(case)
+    found = goals.verdicts(cases)
+    print("\nGoals" if found else "\nNo case for a goal was measured")
+    for verdict in found:
+        print(f"  {verdict}")
+    if args.svg:
+        with open(args.svg, "w", encoding="utf-8") as file:
+            file.write(chart.draw(machine, cases))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,21 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# make bench: decant against plain loops, other programs and fio; about a quarter of an hour.
+#	tools/bench.sh [OPTION of decant-bench...]
+# BENCH_QUICK=1: the main cases, two minutes.  BENCH_DIR: a directory on the disk that is
+# measured ($TMPDIR or /var/tmp; ext4 is what the names of the cases say).
+# What was measured is in build/bench.json, the chart in build/bench.svg.
+set -eu
+cd "$(dirname "$0")/.."
+out=build
+
+[ -f $out/build.ninja ] || meson setup $out
+ninja -C $out bench/decant-bench >/dev/null
+case $(meson configure $out 2>/dev/null | sed -n 's/^ *b_sanitize *\([a-z,]*\).*/\1/p') in
+none | '') ;;
+*) echo "bench: $out is built with a sanitizer: its numbers mean nothing" >&2 ;;
+esac
+[ -z "${BENCH_QUICK-}" ] || set -- --quick "$@"
+[ -z "${BENCH_DIR-}" ] || set -- --dir "$BENCH_DIR" "$@"
+$out/bench/decant-bench --json $out/bench.json "$@"
+bench/report.py $out/bench.json --svg $out/bench.svg

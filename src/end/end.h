@@ -46,6 +46,7 @@ struct end {
 	uint32_t dio_align; /* O_DIRECT: offset alignment; 0: not possible */
 	uint32_t dio_mem_align;
 	uint64_t block_size; /* st_blksize */
+	uint64_t size_seen; /* regular file: its size when it was learned; a hint */
 	uint64_t dev, ino;
 	const char *immutable; /* why the source cannot change, or NULL */
 	const char *wrong;  /* why the descriptor is not what it was said to be, or NULL */

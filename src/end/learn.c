@@ -139,6 +139,7 @@ static void learn_file(struct end *e, struct caps *caps, int fl)
 	}
 	e->block_device = S_ISBLK(stx.stx_mode);
 	e->block_size = stx.stx_blksize;
+	e->size_seen = stx.stx_size;
 	e->dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);
 	e->ino = stx.stx_ino;
 	e->direct_fd = fl & O_DIRECT;

@@ -14,6 +14,8 @@ bool deep_fits_sink(const struct query *q, struct fit *fit)
 	if (q->to->append)
 		return route_refuse(fit, "the sink is open for appending: the order of its writes "
 				    "would be lost");
+	if (!q->to->cached_fs)
+		return route_refuse(fit, "the sink's file system is memory: nothing to go past");
 	if (!q->to->dio_align || q->to->dio_mem_align > 4096)
 		return route_refuse(fit, "the sink's file system has no O_DIRECT");
 	return true;

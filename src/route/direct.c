@@ -16,6 +16,8 @@ static bool direct_fits(const struct query *q, struct fit *fit)
 
 	if (!deep_fits_sink(q, fit) || !overlap_fits(q, fit))
 		return false;
+	if (!from->cached_fs)
+		return route_refuse(fit, "the source's file system is memory: nothing to go past");
 	if (!from->dio_align || from->dio_mem_align > 4096)
 		return route_refuse(fit, "the source's file system has no O_DIRECT");
 	if ((from->offset ^ to->offset) & (align - 1))

@@ -26,6 +26,8 @@ static bool direct_splice_fits(const struct query *q, struct fit *fit)
 		return route_refuse(fit, "O_DIRECT is masked");
 	if (!q->from->dio_align)
 		return route_refuse(fit, "the source's file system has no O_DIRECT");
+	if (!q->from->cached_fs)
+		return route_refuse(fit, "the source's file system is memory: nothing to go past");
 	return true;
 }
 

@@ -16,7 +16,7 @@
 static bool reflink_fits(const struct query *q, struct fit *fit)
 {
 	const struct end *from = q->from, *to = q->to;
-	uint64_t block = from->block_size;
+	uint64_t block = from->block_size, from_end, to_end;
 
 	if (caps_masked(q->caps, FACT_REFLINK))
 		return route_refuse(fit, "reflink is masked");
@@ -35,11 +35,12 @@ static bool reflink_fits(const struct query *q, struct fit *fit)
 	if ((from->offset | to->offset) & (block - 1))
 		return route_refuse(fit, "the offsets are no multiples of the block size %llu",
 				    (unsigned long long)block);
-	if (q->len != DECANT_TO_END && (q->len & (block - 1)) && from->size != END_SIZE_UNKNOWN &&
-	    from->offset + q->len < from->size)
-		return route_refuse(fit, "the length is no multiple of the block size %llu and "
-				    "does not reach the end of the source",
-				    (unsigned long long)block);
+	if (q->len == DECANT_TO_END || __builtin_add_overflow(from->offset, q->len, &from_end) ||
+	    __builtin_add_overflow(to->offset, q->len, &to_end))
+		from_end = to_end = UINT64_MAX;
+	if ((q->len & (block - 1)) && (from_end < from->size_seen || to_end < to->size_seen))
+		return route_refuse(fit, "the length is no multiple of the block size %llu, and "
+				    "not to the end of both files", (unsigned long long)block);
 	fit->atomic = true;
 	return route_note(fit, "source and sink share blocks on the disk");
 }

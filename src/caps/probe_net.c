@@ -83,7 +83,7 @@ static int probe_connect(int fd, const union probe_addr *addr, socklen_t len, ui
 {
 	int r = sys_connect(fd, &addr->any, len), error = 0;
 
-	if (r != -EINPROGRESS && r != -EINTR)
+	if (r != -EINPROGRESS)
 		return r;
 	r = probe_poll(fd, POLLOUT, until_ns);
 	if (r <= 0)

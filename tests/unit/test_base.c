@@ -250,6 +250,15 @@ static void test_buf(void)
 	is_int(b.len, 5, "0 bytes in it are bytes");
 	is_mem(buf_str(&b), "abc\0d", 6, "what was put in");
 	is_int(b.error, 0, "no error so far");
+	for (size_t n = 120; n < 140; n++) { /* around the first size; for AddressSanitizer */
+		struct buf edge = BUF_INIT;
+
+		for (size_t i = 0; i < n; i++)
+			buf_putc(&edge, 'e');
+		is_int(strlen(buf_str(&edge)), n, "%zu bytes", n);
+		buf_printf(&edge, "%s", "");
+		buf_free(&edge);
+	}
 	alloc_set_gate(refuse);
 	buf_append(&b, "xyz", 3);
 	is_int(b.error, 0, "no memory is needed while there is room");

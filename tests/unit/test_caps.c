@@ -316,6 +316,9 @@ static void test_threads(void)
 	pthread_barrier_t start;
 	pthread_t t[THREADS];
 
+#ifdef DECANT_FAULTS
+	sys_fault_arm(&(struct sys_fault_plan){ .nth = 0, .name = "uring_init" });
+#endif
 	pthread_barrier_init(&start, NULL, THREADS);
 	for (unsigned i = 0; i < THREADS; i++) {
 		askers[i] = (struct asker){ .c = c, .start = &start, .first = i * 3 };
@@ -330,6 +333,12 @@ static void test_threads(void)
 			ok(askers[i].why[f] == askers[0].why[f], "%s: one text",
 			   caps_name(f));
 		}
+#ifdef DECANT_FAULTS
+	/* One each for io_uring, send_zc and send_zc_report, if all are there. */
+	if (caps_has(c, FACT_SEND_ZC))
+		is_int(sys_fault_calls(), 3, "each was tried once");
+	sys_fault_disarm();
+#endif
 	pthread_barrier_destroy(&start);
 	caps_destroy(c);
 }
@@ -378,6 +387,12 @@ static bool is_wrong(enum fact f, enum fact_state honest, enum fact_state got)
 	       (f == FACT_SPLICE_SHARES || f == FACT_VMSPLICE_SHARES);
 }
 
+/* Not system calls, or their results: there is nothing to go on with. */
+static bool gives_up_on_eintr(const char *name)
+{
+	return strcmp(name, "aligned_alloc") == 0 || strcmp(name, "uring_send_zc") == 0;
+}
+
 /* Fail the Nth call while this fact is asked for, until none is left to fail. */
 static void fault_each(const void *arg)
 {
@@ -410,6 +425,9 @@ static void fault_each(const void *arg)
 		ok(caps_why(c, run->fact)[0], "call %lu: a reason", n);
 		if (!fired)
 			is_int(got, honest, "nothing failed: the honest answer");
+		else if (run->error == EINTR && !gives_up_on_eintr(sys_fault_fired_name()))
+			is_int(got, honest, "call %lu (%s): interrupted and gone on: %s", n,
+			       sys_fault_fired_name(), caps_why(c, run->fact));
 		caps_destroy(c);
 	}
 	ok(!fired, "ended after %lu calls", n - 1);
@@ -481,6 +499,21 @@ static void test_no_memory(void)
 	is_str(e.text, "facts: Cannot allocate memory", "the sentence");
 }
 
+/* A completion with an error is a no, though its notification comes. */
+static void test_send_fails(void)
+{
+	struct caps *c = open_caps(NULL);
+
+	if (!caps_has(c, FACT_IO_URING))
+		skip("no io_uring: %s", caps_why(c, FACT_IO_URING));
+	sys_fault_arm(&(struct sys_fault_plan){ .nth = 1, .name = "uring_send_zc" });
+	is_int(caps_state(c, FACT_SEND_ZC), FACT_NO, "send_zc: %s", caps_why(c, FACT_SEND_ZC));
+	is_int(sys_fault_fired(), 1, "control: it failed");
+	sys_fault_disarm();
+	is_str(caps_why(c, FACT_SEND_ZC), "SEND_ZC over loopback: Connection reset by peer", "why");
+	caps_destroy(c);
+}
+
 /* io_uring refused in all the ways that occur. */
 static void test_no_uring(void)
 {
@@ -528,6 +561,7 @@ int main(void)
 #ifdef DECANT_FAULTS
 	tap_case("without memory", test_no_memory);
 	tap_case("io_uring refused", test_no_uring);
+	tap_case("a send that fails", test_send_fails);
 	tap_case("files with a name are removed", test_named_files);
 	test_faults();
 #else

@@ -327,8 +327,8 @@ int cmd_copy(int argc, char **argv)
 	if (copy_options_parse(&c.o, argc, argv, &e) < 0)
 		return cli_usage("copy", "%s", e.text);
 	if (c.o.help) {
-		copy_options_help("copy", "Move bytes from any end to any end, with one CPU copy at "
-				  "most.");
+		copy_options_help("copy", "Move bytes from any end to any end, by the cheapest "
+				  "route that keeps\nits promise.");
 		return CLI_OK;
 	}
 	if (c.o.route && strcmp(c.o.route, "help") == 0) {

@@ -59,7 +59,7 @@ static int explain_plan(struct explain *x)
 	text = (struct plan_text){
 		.from = x->o.from.text, .to = x->o.to.text,
 		.from_assumed = x->from.assumed, .to_assumed = x->to.assumed,
-		.plan = plan, .error = r < 0 ? r : 0,
+		.verbose = x->o.verbose, .plan = plan, .error = r < 0 ? r : 0,
 		.message = r < 0 ? decant_strerror(x->engine) : "",
 	};
 	if (x->o.json)
@@ -109,8 +109,8 @@ int cmd_explain(int argc, char **argv)
 		return cli_usage("explain", "%s", e.text);
 	if (x.o.help) {
 		copy_options_help("explain",
-				  "Show how `decant copy` with the same words would move the bytes, "
-				  "and why each\nbetter route was refused.  Nothing is moved.");
+				  "Show how `decant copy` with the same words would move the "
+				  "bytes, and why each\nbetter route was refused.  Nothing is moved.");
 		return CLI_OK;
 	}
 	if (x.o.route && strcmp(x.o.route, "help") == 0) {

@@ -160,7 +160,7 @@ int copy_options_parse(struct copy_options *ret, int argc, char *const *argv, st
 		return 0;
 	}
 	if (n < 2)
-		return err_set(reterr, -EINVAL, "%s", n ? "TO is missing" : "FROM and TO are missing");
+		return err_set(reterr, -EINVAL, n ? "TO is missing" : "FROM and TO are missing");
 	r = end_spec_parse(operands[0], false, &o.from, reterr);
 	if (r == 0)
 		r = end_spec_parse(operands[1], true, &o.to, reterr);
@@ -208,7 +208,8 @@ void copy_options_help(const char *command, const char *what)
 	(void)printf("Usage: decant %s [OPTION]... FROM TO\n\n%s\n\n"
 		     "Ends: a path, - (standard input or output), fd:N, tcp:HOST:PORT,\n"
 		     "tcp-listen:[ADDR]:PORT, unix:PATH, unix-listen:PATH, mem:SIZE, null:,\n"
-		     "zero:[SIZE], file:PATH.  Sizes take K M G T (1024) and KB MB GB TB (1000).\n\n"
+		     "zero:[SIZE], file:PATH.  Sizes take K M G T (1024) and KB MB GB TB "
+		     "(1000).\n\n"
 		     "Options:\n", command, what);
 	options_help(stdout, copy_option_rows, copy_option_rows_n, width ? width : COPY_HELP_WIDTH);
 	(void)printf("\nSee decant-%s(1) and decant(7).\n", command);

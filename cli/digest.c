@@ -23,15 +23,9 @@ const char *digest_text(uint32_t checksum, const uint8_t digest[32], char buf[DI
 	return buf;
 }
 
-void digest_print(FILE *f, uint32_t checksum, const uint8_t digest[32], const char *name)
+/* sha256sum's way with odd names: a backslash in front says that some follow. */
+static void digest_escaped(FILE *f, const char *name)
 {
-	char hex[DIGEST_TEXT_MAX];
-
-	/* sha256sum's way with odd names: a backslash in front says that some follow. */
-	if (strpbrk(name, "\\\n\r"))
-		(void)fputc('\\', f);
-	(void)fprintf(f, "%s%s  ", checksum == DECANT_CHECKSUM_XXH3 ? "XXH3_" : "",
-		      digest_text(checksum, digest, hex));
 	for (; *name; name++) {
 		if (*name == '\n')
 			(void)fputs("\\n", f);
@@ -42,5 +36,19 @@ void digest_print(FILE *f, uint32_t checksum, const uint8_t digest[32], const ch
 		else
 			(void)fputc(*name, f);
 	}
+}
+
+void digest_print(FILE *f, uint32_t checksum, const uint8_t digest[32], const char *name)
+{
+	char hex[DIGEST_TEXT_MAX];
+
+	(void)digest_text(checksum, digest, hex);
+	/* xxhsum leaves names as they are. */
+	if (checksum == DECANT_CHECKSUM_XXH3) {
+		(void)fprintf(f, "XXH3 (%s) = %s\n", name, hex);
+		return;
+	}
+	(void)fprintf(f, "%s%s  ", strpbrk(name, "\\\n\r") ? "\\" : "", hex);
+	digest_escaped(f, name);
 	(void)fputc('\n', f);
 }

@@ -30,7 +30,7 @@ static int end_open_given(struct end_open *e, struct err *reterr)
 
 static int end_open_memory(struct end_open *e, struct err *reterr)
 {
-	int r = memory_open(&e->memory, e->spec->size_bytes);
+	int r = memory_open(&e->memory, e->spec->size_bytes, e->plan_only);
 
 	if (r < 0)
 		return err_errno(reterr, r, "%s", e->spec->text);
@@ -131,8 +131,8 @@ int end_open_check_same(const struct end_open *from, const struct end_open *to,
 		return err_set(reterr, -EINVAL, "%s and %s: are the same file", from->spec->text,
 			       to->spec->text);
 	if (!end_open_range(from, o, &start, &end) || (at < end && start < at + (end - start)))
-		return err_set(reterr, -EINVAL, "%s and %s: are the same file, and the parts overlap",
-			       from->spec->text, to->spec->text);
+		return err_set(reterr, -EINVAL, "%s and %s: are the same file, and the parts "
+			       "overlap", from->spec->text, to->spec->text);
 	return 0;
 }
 

@@ -21,7 +21,7 @@ int end_plan_pipe(struct end_open *e, struct err *reterr)
 {
 	int fds[2];
 
-	if (pipe2(fds, O_CLOEXEC) < 0)
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
 		return err_errno(reterr, -errno, "a pipe to plan with");
 	(void)snprintf(e->assumed, sizeof(e->assumed),
 		       "%.60s: a pipe of our own stands in for the FIFO", e->spec->text);
@@ -35,8 +35,8 @@ int end_plan_file(struct end_open *e, struct err *reterr)
 	if (fd < 0)
 		return err_errno(reterr, -errno, "a file to plan with");
 	(void)snprintf(e->assumed, sizeof(e->assumed),
-		       "%.60s: a file in memory stands in: the file system makes none without a name",
-		       e->spec->text);
+		       "%.60s: a file in memory stands in: the file system makes none that has no "
+		       "name", e->spec->text);
 	return end_plan_take(e, fd, -1);
 }
 
@@ -47,7 +47,7 @@ static int end_plan_tcp(struct end_open *e, struct err *reterr)
 
 	if (where != NET_LOCAL) {
 		/* Not connected at all: the library cannot take it for a local peer. */
-		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 		if (fd < 0)
 			return err_errno(reterr, -errno, "a socket to plan with");
@@ -71,7 +71,7 @@ int end_plan_socket(struct end_open *e, struct err *reterr)
 
 	if (e->spec->kind == END_SPEC_TCP || e->spec->kind == END_SPEC_TCP_LISTEN)
 		return end_plan_tcp(e, reterr);
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
 		return err_errno(reterr, -errno, "a socket pair to plan with");
 	(void)snprintf(e->assumed, sizeof(e->assumed),
 		       "%.60s: not connected; a socket pair of our own stands in", e->spec->text);

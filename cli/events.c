@@ -38,8 +38,14 @@ const char *events_delivered_name(uint32_t flags)
 
 const char *events_error_name(int error)
 {
-	const char *name = error ? strerrorname_np(error < 0 ? -error : error) : "";
+	const char *name;
 
+	if (error == 0)
+		return "";
+	/* One number has two names here; <decant.h> says this one. */
+	if (error == -ENOTSUP)
+		return "ENOTSUP";
+	name = strerrorname_np(error < 0 ? -error : error);
 	return name ? name : "unknown";
 }
 

@@ -29,7 +29,8 @@ static const struct command *main_find(const char *name)
 static void main_help(FILE *f)
 {
 	(void)fputs("Usage: decant COMMAND [OPTION]... [FROM TO]\n\n"
-		    "Move bulk data with at most one CPU copy, and say when the source may change.\n\n"
+		    "Move bulk data with at most one CPU copy, and say when the source may "
+		    "change.\n\n"
 		    "Commands:\n", f);
 	for (size_t i = 0; i < COMMANDS_N; i++)
 		(void)fprintf(f, "  %-9s %s\n", commands[i].name, commands[i].what);

@@ -17,14 +17,14 @@ static uint64_t memory_word(uint64_t n)
 	return z ^ (z >> 31);
 }
 
-int memory_open(struct memory *m, uint64_t len_bytes)
+int memory_open(struct memory *m, uint64_t len_bytes, bool untouched)
 {
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | (untouched ? MAP_NORESERVE : 0);
 	void *p;
 
 	if (len_bytes == 0 || len_bytes > SIZE_MAX / 2)
 		return len_bytes ? -ENOMEM : -EINVAL;
-	p = mmap(NULL, (size_t)len_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-		 0);
+	p = mmap(NULL, (size_t)len_bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
 	if (p == MAP_FAILED)
 		return -errno;
 	m->data = p;

@@ -11,6 +11,7 @@
 #ifndef CLI_MEMORY_H
 #define CLI_MEMORY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct memory {
@@ -20,8 +21,11 @@ struct memory {
 
 #define MEMORY_INIT { 0 }
 
-/* Anonymous memory, not touched yet.  -ENOMEM. */
-int memory_open(struct memory *m, uint64_t len_bytes);
+/*
+ * Anonymous memory, not touched yet.  untouched: nor will it ever be, so that
+ * there may be less of it than len_bytes.  -ENOMEM.
+ */
+int memory_open(struct memory *m, uint64_t len_bytes, bool untouched);
 void memory_close(struct memory *m);
 
 /* Fill with the pattern from its byte `offset` on. */

@@ -2,6 +2,7 @@
 /* Sockets that stand in for a peer while a transfer is only planned. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -26,7 +27,8 @@ int net_tcp_pair(int ret[2], struct err *reterr)
 	    connect(one, (struct sockaddr *)&addr, len) < 0)
 		return err_errno(reterr, -errno, "a loopback connection to plan with");
 	other = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	if (other < 0)
+	/* As the sockets are that a copy makes: some routes want it so. */
+	if (other < 0 || fcntl(one, F_SETFL, O_NONBLOCK) < 0)
 		return err_errno(reterr, -errno, "a loopback connection to plan with");
 	ret[0] = take_fd(&one);
 	ret[1] = other;

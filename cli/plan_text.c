@@ -51,34 +51,79 @@ static void plan_row(struct plan_rows *rows, const char *name, const char *text,
 	rows->n++;
 }
 
-static void plan_print_refused(FILE *f, const struct decant_plan *plan, bool none_fits)
+/* Refused for what the ends are: that says nothing about this transfer. */
+static bool plan_is_foreign(const struct decant_refusal *r)
+{
+	return strstr(r->why, "this route needs ") != NULL;
+}
+
+static void plan_refused_row(struct text_cell cells[4], char copies[16],
+			     const struct decant_refusal *r)
+{
+	(void)snprintf(copies, 16, "%u cop%s", r->copies, r->copies == 1 ? "y" : "ies");
+	cells[0] = (struct text_cell){ r->route, TEXT_PLAIN };
+	cells[1] = (struct text_cell){ copies, TEXT_DIM };
+	cells[2] = (struct text_cell){
+		plan_guarantee(r->guarantee), r->guarantee == DECANT_LIVE ? TEXT_DOUBT : TEXT_DIM,
+	};
+	cells[3] = (struct text_cell){ r->why, TEXT_PLAIN };
+}
+
+/* Routes go by one name for several kinds of ends: is it told of elsewhere? */
+static bool plan_is_told(const struct decant_plan *plan, uint32_t n, uint32_t at)
+{
+	const char *name = plan->refused[at].route;
+
+	if (strcmp(name, plan->route) == 0)
+		return true;
+	for (uint32_t i = 0; i < n; i++)
+		if (strcmp(plan->refused[i].route, name) == 0 &&
+		    (i < at || !plan_is_foreign(&plan->refused[i])))
+			return true;
+	return false;
+}
+
+/* The names of those that were left out, each once. */
+static void plan_print_foreign(FILE *f, const struct decant_plan *plan, uint32_t n)
+{
+	static const char head[] = "For other kinds of ends: ";
+	char names[DECANT_ROUTES_MAX * 26] = "";
+	size_t len = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (!plan_is_told(plan, n, i))
+			len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s",
+						len ? ", " : "", plan->refused[i].route);
+	if (!len)
+		return;
+	(void)fprintf(f, "\n%s", head);
+	text_wrap(f, names, sizeof(head) - 1, sizeof(head) - 1, text_width(f));
+	(void)fputc('\n', f);
+}
+
+static void plan_print_refused(FILE *f, const struct plan_text *t)
 {
 	struct text_cell cells[DECANT_ROUTES_MAX * 4];
+	const struct decant_plan *plan = t->plan;
 	char copies[DECANT_ROUTES_MAX][16];
 	uint32_t n = plan->refused_n < DECANT_ROUTES_MAX ? plan->refused_n : DECANT_ROUTES_MAX;
+	uint32_t rows = 0;
 
-	if (n == 0) {
-		if (!none_fits)
-			(void)fputs("\nNo better route was refused.\n", f);
-		return;
-	}
-	(void)fputc('\n', f);
-	text_styled(f, TEXT_BOLD, none_fits ? "Refused routes" : "Refused routes, better first");
-	(void)fputc('\n', f);
 	for (uint32_t i = 0; i < n; i++) {
-		const struct decant_refusal *r = &plan->refused[i];
-
-		(void)snprintf(copies[i], sizeof(copies[i]), "%u cop%s", r->copies,
-			       r->copies == 1 ? "y" : "ies");
-		cells[i * 4] = (struct text_cell){ r->route, TEXT_PLAIN };
-		cells[i * 4 + 1] = (struct text_cell){ copies[i], TEXT_DIM };
-		cells[i * 4 + 2] = (struct text_cell){
-			plan_guarantee(r->guarantee),
-			r->guarantee == DECANT_LIVE ? TEXT_DOUBT : TEXT_DIM,
-		};
-		cells[i * 4 + 3] = (struct text_cell){ r->why, TEXT_PLAIN };
+		if (!t->verbose && plan_is_foreign(&plan->refused[i]))
+			continue;
+		plan_refused_row(cells + rows * 4, copies[rows], &plan->refused[i]);
+		rows++;
 	}
-	text_table(f, cells, n, 4, 2);
+	if (rows) {
+		(void)fputc('\n', f);
+		text_styled(f, TEXT_BOLD,
+			    t->error ? "Refused routes" : "Refused routes, better first");
+		(void)fputc('\n', f);
+		text_table(f, cells, rows, 4, 2);
+	}
+	if (!t->verbose)
+		plan_print_foreign(f, plan, n);
 }
 
 void plan_text_print(FILE *f, const struct plan_text *t)
@@ -105,7 +150,7 @@ void plan_text_print(FILE *f, const struct plan_text *t)
 	plan_row(&rows, "assumed", t->from_assumed, TEXT_PLAIN);
 	plan_row(&rows, t->from_assumed[0] ? "" : "assumed", t->to_assumed, TEXT_PLAIN);
 	text_table(f, rows.cells, rows.n, 2, 0);
-	plan_print_refused(f, plan, t->error != 0);
+	plan_print_refused(f, t);
 }
 
 static void plan_json_chosen(struct json *j, const struct decant_plan *plan)

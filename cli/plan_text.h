@@ -3,6 +3,7 @@
 #ifndef CLI_PLAN_TEXT_H
 #define CLI_PLAN_TEXT_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "decant.h"
@@ -12,6 +13,7 @@ struct plan_text {
 	const char *from_assumed;    /* what stands in for an end, or "" */
 	const char *to_assumed;
 	const struct decant_plan *plan;
+	bool verbose;                /* list routes for other kinds of ends, too */
 	int error;                   /* no route fits: plan holds only refusals */
 	const char *message;
 };

@@ -62,7 +62,8 @@ static void progress_left(char *buf, size_t size, const struct progress *p, uint
 	seconds = p->rate > 0 ? (double)(p->total - p->bytes) / p->rate : 1e9;
 	/* Longer than that is no forecast. */
 	if (seconds < 360000)
-		(void)snprintf(buf, size, "  %s left", text_clock(clock, (uint64_t)(seconds + 0.5)));
+		(void)snprintf(buf, size, "  %s left",
+			       text_clock(clock, (uint64_t)(seconds + 0.5)));
 	else
 		(void)snprintf(buf, size, "  -:-- left");
 }

@@ -4,76 +4,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "caps/facts.h"
 #include "caps/probe.h"
 #include "sys/sys.h"
-
-#define FACT_NEEDS_MAX 2
-
-struct fact_row {
-	const char *name, *what;
-	void (*probe)(struct caps *c, struct probe *p);
-	enum fact needs[FACT_NEEDS_MAX]; /* without these it is not even tried */
-	bool no_is_a_promise;            /* and must not come from a lack of them */
-};
-
-static const struct fact_row facts[FACT_MAX] = {
-	[FACT_NONE] = { "none", "nothing", NULL, { FACT_NONE } },
-	[FACT_IO_URING] = { "io_uring",
-		"asynchronous system calls", probe_io_uring, { FACT_NONE } },
-	[FACT_SEND_ZC] = { "send_zc",
-		"io_uring sends without a copy and tells when it is done with the pages",
-		probe_send_zc, { FACT_IO_URING } },
-	[FACT_SEND_ZC_REPORT] = { "send_zc_report",
-		"the notification of such a send says whether the kernel copied",
-		probe_send_zc_report, { FACT_SEND_ZC } },
-	[FACT_MSG_ZEROCOPY] = { "msg_zerocopy",
-		"send(MSG_ZEROCOPY), which needs no io_uring", probe_msg_zerocopy, { FACT_NONE } },
-	[FACT_SENDFILE] = { "sendfile",
-		"sendfile(2) from a file to a socket", probe_sendfile, { FACT_NONE } },
-	[FACT_SPLICE] = { "splice",
-		"splice(2) from a file to a pipe to a socket", probe_splice, { FACT_NONE } },
-	[FACT_SPLICE_SHARES] = { "splice_shares",
-		"spliced file pages stay those of the file: a later write shows",
-		probe_splice_shares, { FACT_SPLICE }, true },
-	[FACT_SPLICE_DIRECT] = { "splice_direct",
-		"splice(2) from an O_DIRECT descriptor takes pages of its own",
-		probe_splice_direct, { FACT_SPLICE, FACT_O_DIRECT } },
-	[FACT_TEE] = { "tee", "tee(2) from pipe to pipe", probe_tee, { FACT_NONE } },
-	[FACT_VMSPLICE] = { "vmsplice",
-		"vmsplice(2) from memory to a pipe", probe_vmsplice, { FACT_NONE } },
-	[FACT_VMSPLICE_SHARES] = { "vmsplice_shares",
-		"vmspliced pages stay the caller's: a later write shows",
-		probe_vmsplice_shares, { FACT_VMSPLICE }, true },
-	[FACT_COPY_FILE_RANGE] = { "copy_file_range",
-		"copy_file_range(2)", probe_copy_file_range, { FACT_NONE } },
-	[FACT_REFLINK] = { "reflink",
-		"files in $TMPDIR can share blocks (FICLONE)", probe_reflink, { FACT_NONE } },
-	[FACT_O_DIRECT] = { "o_direct",
-		"files in $TMPDIR can be read past the page cache", probe_o_direct, { FACT_NONE } },
-	[FACT_STATX_DIOALIGN] = { "statx_dioalign",
-		"statx(2) tells the alignment for O_DIRECT",
-		probe_statx_dioalign, { FACT_NONE } },
-	[FACT_LEASE] = { "lease",
-		"a read lease on a file in $TMPDIR (F_SETLEASE)", probe_lease, { FACT_NONE } },
-	[FACT_SEALS] = { "seals",
-		"memory files can be sealed against writing", probe_seals, { FACT_NONE } },
-	[FACT_VERITY] = { "verity",
-		"statx(2) tells which files are under fs-verity", probe_verity, { FACT_NONE } },
-	[FACT_PIPE_REOPEN] = { "pipe_reopen",
-		"a pipe can be opened anew through /proc", probe_pipe_reopen, { FACT_NONE } },
-	[FACT_PIPE_NOWAIT] = { "pipe_nowait",
-		"RWF_NOWAIT on pipes", probe_pipe_nowait, { FACT_NONE } },
-	[FACT_FILE_NOWAIT] = { "file_nowait",
-		"RWF_NOWAIT on files; some file systems refuse it",
-		probe_file_nowait, { FACT_NONE } },
-	[FACT_PROCESS_VM] = { "process_vm",
-		"process_vm_readv(2)", probe_process_vm, { FACT_NONE } },
-	[FACT_MEMLOCK] = { "memlock",
-		"bytes that zero-copy sends may pin (RLIMIT_MEMLOCK)",
-		probe_memlock, { FACT_NONE } },
-	[FACT_PIPE_SIZE] = { "pipe_size",
-		"bytes in the largest pipe", probe_pipe_size, { FACT_NONE } },
-};
 
 struct caps {
 	/* Recursive: probes ask for other facts.  Held while probing. */

@@ -13,7 +13,7 @@
 #include "base/err.h"
 
 /*
- * Append only at the end of a group; the table in caps.c has one row each.
+ * Append only at the end of a group; the table in facts.c has one row each.
  *
  * The two _SHARES facts: !caps_has() promises nothing, for it may be a mask;
  * ask caps_denies().  Those about $TMPDIR say what was seen there; another file

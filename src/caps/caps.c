@@ -25,7 +25,7 @@ static enum fact fact_by_name(const char *name, size_t len)
 	unsigned f;
 
 	for (f = FACT_NONE + 1; f < FACT_MAX; f++)
-		if (strlen(facts[f].name) == len && memcmp(facts[f].name, name, len) == 0)
+		if (strlen(fact_table[f].name) == len && memcmp(fact_table[f].name, name, len) == 0)
 			return (enum fact)f;
 	return FACT_NONE;
 }
@@ -40,13 +40,13 @@ static int caps_unknown_name(const char *name, size_t len, struct err *reterr)
 	if (len > 32)
 		len = 32;
 	for (f = FACT_NONE + 1; f < FACT_MAX; f++) {
-		size_t n = strlen(facts[f].name);
+		size_t n = strlen(fact_table[f].name);
 
 		if (used + n + 2 > room) {
 			memcpy(known + used, "...", 4);
 			break;
 		}
-		memcpy(known + used, facts[f].name, n);
+		memcpy(known + used, fact_table[f].name, n);
 		used += n;
 		memcpy(known + used, ", ", 3);
 		used += 2;
@@ -89,7 +89,7 @@ static bool caps_lacks_need(struct caps *c, const struct fact_row *row, struct p
 
 		if (s == FACT_YES)
 			continue;
-		(void)err_set(&p->why, 0, "needs %s: %s", facts[row->needs[i]].name,
+		(void)err_set(&p->why, 0, "needs %s: %s", fact_table[row->needs[i]].name,
 			      caps_why(c, row->needs[i]));
 		p->state = row->no_is_a_promise ? FACT_UNKNOWN : s;
 		return true;
@@ -110,8 +110,8 @@ static const struct probe *caps_ask(struct caps *c, enum fact f)
 	if (!atomic_load_explicit(&c->slot[f].asked, memory_order_relaxed)) {
 		if (c->slot[f].masked)
 			probe_no(p, "masked");
-		else if (facts[f].probe && !caps_lacks_need(c, &facts[f], p))
-			facts[f].probe(c, p);
+		else if (fact_table[f].probe && !caps_lacks_need(c, &fact_table[f], p))
+			fact_table[f].probe(c, p);
 		atomic_store_explicit(&c->slot[f].asked, true, memory_order_release);
 	}
 	(void)pthread_mutex_unlock(&c->lock);
@@ -180,10 +180,10 @@ bool caps_masked(struct caps *c, enum fact f)
 
 const char *caps_name(enum fact f)
 {
-	return facts[(unsigned)f < FACT_MAX ? f : FACT_NONE].name;
+	return fact_table[(unsigned)f < FACT_MAX ? f : FACT_NONE].name;
 }
 
 const char *caps_what(enum fact f)
 {
-	return facts[(unsigned)f < FACT_MAX ? f : FACT_NONE].what;
+	return fact_table[(unsigned)f < FACT_MAX ? f : FACT_NONE].what;
 }

@@ -2,7 +2,7 @@
 #include "caps/facts.h"
 #include "caps/probe.h"
 
-const struct fact_row facts[FACT_MAX] = {
+const struct fact_row fact_table[FACT_MAX] = {
 	[FACT_NONE] = {
 		.name = "none",
 		.what = "nothing",

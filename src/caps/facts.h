@@ -19,6 +19,6 @@ struct fact_row {
 	bool no_is_a_promise;            /* and must not come from a lack of them */
 };
 
-extern const struct fact_row facts[FACT_MAX];
+extern const struct fact_row fact_table[FACT_MAX];
 
 #endif

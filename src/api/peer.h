@@ -4,8 +4,8 @@
  * some out, for calibration.
  * Not part of any transfer: it has nothing to do with the engine.
  */
-#ifndef PLAN_PEER_H
-#define PLAN_PEER_H
+#ifndef API_PEER_H
+#define API_PEER_H
 
 #include <pthread.h>
 #include <stdbool.h>

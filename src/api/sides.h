@@ -3,12 +3,12 @@
  * Two ends to measure routes between, and who is at their other sides.
  * Not a transfer: that is made by the caller, by the public functions.
  */
-#ifndef PLAN_SIDES_H
-#define PLAN_SIDES_H
+#ifndef API_SIDES_H
+#define API_SIDES_H
 
 #include "decant.h"
 #include "plan/cost.h"
-#include "plan/peer.h"
+#include "api/peer.h"
 
 /* The largest transfer that is measured. */
 #define SIDES_BYTES (16u << 20)

@@ -3,7 +3,7 @@
 #include <poll.h>
 
 #include "base/checked.h"
-#include "plan/peer.h"
+#include "api/peer.h"
 #include "sys/sys.h"
 
 #define PEER_BUFFER_BYTES (256u << 10)

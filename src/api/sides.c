@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "plan/sides.h"
+#include "api/sides.h"
 #include "plan/residency.h"
 #include "sys/sys.h"
 

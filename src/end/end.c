@@ -87,8 +87,8 @@ static int end_init_stream_type(struct end *e, struct err *reterr)
 	if (r < 0)
 		return err_errno(reterr, r, "%s socket %d: its type", end_side_noun(e), e->fd);
 	if (type != SOCK_STREAM)
-		return err_set(reterr, -ENOTSUP, "%s socket %d: not a stream socket; cut into "
-			       "pieces its messages would not be the same", end_side_noun(e), e->fd);
+		return err_set(reterr, -ENOTSUP, "%s socket %d: not a stream socket; its messages "
+			       "would not stay whole", end_side_noun(e), e->fd);
 	return 0;
 }
 

@@ -48,7 +48,7 @@ int end_lease_take(struct end *e, struct caps *caps, struct err *reterr)
 		if (r == -EAGAIN)
 			return err_set(reterr, r, "lease: the source is open for writing");
 		if (r == -EACCES || r == -EPERM)
-			return err_set(reterr, -EACCES, "lease: the source belongs to somebody else");
+			return err_set(reterr, -EACCES, "lease: the source is not our file");
 		return err_errno(reterr, r, "lease");
 	}
 	e->lease_fd = fd;

@@ -170,7 +170,8 @@ static const struct expectation expectations[] = {
 	{ .name = "forced and refused", .forced = "live", .from = &file, .to = &tcp,
 	  .code = -ENOTSUP, .about = "live", .why = "not stable" },
 	{ .name = "forced for other ends", .forced = "user", .from = &file, .to = &to_pipe,
-	  .code = -ENOTSUP, .about = "user", .why = "the sink is a pipe, this route needs a socket" },
+	  .code = -ENOTSUP, .about = "user",
+	  .why = "the sink is a pipe, this route needs a socket" },
 	{ .name = "forced, one of two of this name", .forced = "twin", .from = &file,
 	  .to = &to_pipe, .route = "twin" },
 	{ .name = "forced, the other of two", .forced = "twin", .from = &from_pipe,
@@ -260,11 +261,13 @@ static void test_costs(void)
 	cost_set(&t, "direct", COST_FROM_FILE, COST_TO_TCP, &direct_costs);
 	is_str(chosen(&t, ask(&file, &tcp, 4 * KIB), "tee"), "user", "small: the one or");
 	is_str(chosen(&t, ask(&file, &tcp, 64 * KIB), "tee"), "direct", "large: the other");
-	is_str(chosen(&t, ask(&file, &tcp, DECANT_TO_END), "tee"), "direct", "unknown counts as large");
+	is_str(chosen(&t, ask(&file, &tcp, DECANT_TO_END), "tee"), "direct",
+	       "unknown counts as large");
 	cost_set(&t, "direct", COST_FROM_FILE, COST_TO_TCP_LOCAL, &user_costs);
 	cost_set(&t, "user", COST_FROM_FILE, COST_TO_TCP_LOCAL, &direct_costs);
 	cost_set(&t, "twin", COST_FROM_FILE, COST_TO_TCP_LOCAL, &direct_costs);
-	is_str(chosen(&t, ask(&file, &lo, 4 * KIB), "tee"), "direct", "a local peer has its own costs");
+	is_str(chosen(&t, ask(&file, &lo, 4 * KIB), "tee"), "direct",
+	       "a local peer has its own costs");
 	cost_set(&t, "user", COST_FROM_FILE, COST_TO_TCP, &same);
 	cost_set(&t, "direct", COST_FROM_FILE, COST_TO_TCP, &same);
 	is_str(chosen(&t, ask(&file, &tcp, MIB), "tee"), "user", "ties go to the earlier");
@@ -543,7 +546,9 @@ static void test_residency(void)
 /* cachestat(2) is new, and only for one's own files. */
 static void test_residency_sampled(void)
 {
-	struct sys_fault_plan no = { .nth = 1, .repeat = 1000, .name = "cachestat", .error = EPERM };
+	struct sys_fault_plan no = {
+		.nth = 1, .repeat = 1000, .name = "cachestat", .error = EPERM,
+	};
 	static char half[SCRATCH_BYTES / 2];
 	int fd = half_cold_file(), cold;
 

@@ -321,7 +321,7 @@ static void test_memory(const void *mask)
 	struct end e;
 
 	new_caps(mask);
-	e = opened_memory("abcdef", 6, END_SOURCE);
+	e = opened_memory((char[]){ "abcdef" }, 6, END_SOURCE);
 	is_int(end_read(&e, 2, buf, sizeof(buf)), 4, "memory is read up to its end");
 	is_mem(buf, "cdef", 4, "the bytes");
 	is_int(end_read(&e, 6, buf, 1), 0, "the end");

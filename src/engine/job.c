@@ -8,6 +8,7 @@
 #include "sys/sys.h"
 
 #define JOB_PROGRESS_EVERY_NS 50000000ull
+#define JOB_MORE_MAX_BYTES (256u << 10)
 #define JOB_RATE_TICK_NS 20000000ull
 
 struct caps *job_caps(struct job *j)
@@ -107,6 +108,14 @@ void job_sent(struct job *j, uint64_t bytes, unsigned copies)
 	if (copies)
 		j->copied_bytes += bytes;
 	job_progressed(j);
+}
+
+bool job_more(const struct job *j, uint64_t len_bytes)
+{
+	if (j->flags & DECANT_MORE)
+		return true;
+	return len_bytes < JOB_MORE_MAX_BYTES && !j->rate_bytes && j->len != DECANT_TO_END &&
+	       j->sent + len_bytes < j->len;
 }
 
 void job_hash(struct job *j, const void *data, uint64_t len_bytes)

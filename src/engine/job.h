@@ -154,6 +154,12 @@ bool job_all_taken(const struct job *j);
 /* Account for bytes.  job_sent: copies = CPU copies that they cost here. */
 void job_took(struct job *j, uint64_t bytes);
 void job_sent(struct job *j, uint64_t bytes, unsigned copies);
+/*
+ * MSG_MORE for a send of so many bytes?  It spares a small packet between two
+ * small pieces.  Large ones it only delays (up to 200 ms, when the next piece
+ * waits for room, for a notification or for the rate limit), so not for them.
+ */
+bool job_more(const struct job *j, uint64_t len_bytes);
 /* The next bytes in order, as moved; no-op without a checksum. */
 void job_hash(struct job *j, const void *data, uint64_t len_bytes);
 /*

@@ -41,12 +41,9 @@ static int plain_write(struct job *j, const unsigned char *buf, uint64_t len, ui
 {
 	uint64_t done = 0;
 	int64_t n = 0;
-	bool more;
 
 	while (done < len) {
-		more = (j->flags & DECANT_MORE) ||
-		       (j->len != DECANT_TO_END && j->sent + (len - done) < j->len);
-		n = end_write(&j->to, j->sent, buf + done, len - done, more);
+		n = end_write(&j->to, j->sent, buf + done, len - done, job_more(j, len - done));
 		if (n < 0)
 			break;
 		if (n == 0) {

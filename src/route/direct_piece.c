@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "route/direct_piece.h"
-#include "route/more.h"
 #include "route/reopen.h"
 #include "sys/sys.h"
 
@@ -67,7 +66,7 @@ int direct_step(const struct direct_source *s, struct job *j)
 	got = direct_got(&b, n);
 	if (got == 0)
 		return job_source_ended(j);
-	n = end_write(&j->to, j->sent, buf + b.skip, got, route_more(j, got));
+	n = end_write(&j->to, j->sent, buf + b.skip, got, job_more(j, got));
 	if (n == -EAGAIN) {
 		job_wait_sink(j); /* read again then: nothing is held meanwhile */
 		return STEP_WAIT;

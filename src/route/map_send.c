@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 
-#include "route/more.h"
 #include "route/routes.h"
 #include "route/window.h"
 
@@ -42,7 +41,7 @@ static int map_send_step(struct job *j)
 		return job_plain_step(j, MAP_SEND_BYTES);
 	if (len > want)
 		len = want;
-	n = end_write(&j->to, j->sent, data, len, route_more(j, len));
+	n = end_write(&j->to, j->sent, data, len, job_more(j, len));
 	/* Kept by the engine for the next step; a stalled peer holds nothing. */
 	job_unmap(j, m);
 	if (n > 0)

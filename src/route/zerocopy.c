@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "route/more.h"
 #include "route/zerocopy.h"
 #include "sys/sys.h"
 
@@ -212,7 +211,7 @@ static int zerocopy_failed(struct zerocopy *z, int64_t n)
 static int zerocopy_copy(struct zerocopy *z, struct zerocopy_piece *p, uint64_t len)
 {
 	struct job *j = z->job;
-	int64_t n = end_write(&j->to, j->sent, p->data + p->done_bytes, len, route_more(j, len));
+	int64_t n = end_write(&j->to, j->sent, p->data + p->done_bytes, len, job_more(j, len));
 
 	if (n > 0) {
 		z->plain_once = false;
@@ -235,7 +234,7 @@ static int zerocopy_push_msg(struct zerocopy *z, struct zerocopy_send *s, const 
 {
 	struct job *j = z->job;
 	int64_t n = sys_send(j->to.io_fd, data, len, MSG_ZEROCOPY | MSG_DONTWAIT | MSG_NOSIGNAL |
-			     (route_more(j, len) ? MSG_MORE : 0));
+			     (j->flags & DECANT_MORE ? MSG_MORE : 0));
 
 	if (n <= 0) {
 		/* No number was used up for it: no notification will come. */
@@ -257,7 +256,9 @@ static int zerocopy_push_ring(struct zerocopy *z, struct zerocopy_send *s, const
 	s->r = (struct request){
 		.op = REQUEST_SEND_ZC, .fd = j->to.io_fd, .addr = (void *)data,
 		.len_bytes = (uint32_t)len,
-		.flags = MSG_NOSIGNAL | (route_more(j, len) ? MSG_MORE : 0),
+		/* No MSG_MORE but where the caller says so: what is held back is not
+		 * released either, and we would wait for our own notification. */
+		.flags = MSG_NOSIGNAL | (j->flags & DECANT_MORE ? MSG_MORE : 0),
 		.buffer_index = s->piece->buffer ? s->piece->buffer->index : -1,
 	};
 	r = job_request(j, &s->r);

@@ -103,7 +103,8 @@ static uint32_t learn_dio_tried(const struct end *e)
 
 static void learn_dio(struct end *e, struct caps *caps, const struct statx *stx)
 {
-	if (!caps_has(caps, FACT_O_DIRECT))
+	/* The fact is about $TMPDIR; other file systems answer for themselves. */
+	if (caps_masked(caps, FACT_O_DIRECT))
 		return;
 	if ((stx->stx_mask & STATX_DIOALIGN) && caps_has(caps, FACT_STATX_DIOALIGN)) {
 		e->dio_align = stx->stx_dio_offset_align;

@@ -33,7 +33,7 @@ int end_lease_take(struct end *e, struct caps *caps, struct err *reterr)
 		return 0;
 	if (e->side != END_SOURCE || e->kind != DECANT_END_FILE || e->block_device)
 		return err_set(reterr, -ENOTSUP, "lease: only a regular source file can have one");
-	if (!caps_has(caps, FACT_LEASE))
+	if (caps_masked(caps, FACT_LEASE))
 		return err_set(reterr, -ENOTSUP, "lease: %s", caps_why(caps, FACT_LEASE));
 	/*
 	 * On an opening of our own, which is read-only as a read lease demands

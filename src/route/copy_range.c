@@ -27,6 +27,10 @@ static bool copy_range_fits(const struct query *q, struct fit *fit)
 		return route_refuse(fit, "copy_file_range() does not append");
 	if (q->from->block_device || q->to->block_device)
 		return route_refuse(fit, "copy_file_range() is for regular files");
+	if (q->from->dev && q->to->dev && q->from->dev != q->to->dev &&
+	    !(q->from->reflinks && q->to->reflinks)) /* btrfs: a device number per subvolume */
+		return route_refuse(fit, "copy_file_range() stays within one file system, and "
+				    "these files are on two");
 	if (!overlap_fits(q, fit))
 		return false;
 	return route_note(fit, "no copy where the file system shares blocks");

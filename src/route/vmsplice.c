@@ -18,7 +18,7 @@ static bool vmsplice_fits(const struct query *q, struct fit *fit)
 	 * Proposed in 2026 and not merged: vmsplice as a plain copy.  On such a
 	 * kernel it is as good, and as dear, as write().
 	 */
-	if (!caps_has(q->caps, FACT_VMSPLICE_SHARES)) {
+	if (caps_denies(q->caps, FACT_VMSPLICE_SHARES)) {
 		fit->copies = 1;
 		fit->guarantee = DECANT_STABLE;
 		return route_note(fit, "this kernel's vmsplice copies");

@@ -12,18 +12,26 @@ _Static_assert(sizeof(((struct fit *)0)->why_not) == sizeof(((struct decant_refu
 /* Where a transfer of one page cannot be torn: it is copied as one piece. */
 #define EXPLAIN_PAGE_BYTES 4096
 
-/* Add a sentence if there is room for all of it. */
-static void explain_add(char *text, size_t size, const char *sentence)
+/* Add a sentence if there is room for all of it, and the route did not say so. */
+static void explain_add(char *text, size_t size, const char *sentence, const char *words)
 {
 	size_t len = strlen(text);
 
-	if (!sentence[0] || len + strlen(sentence) + 3 > size)
+	if (strstr(text, words) || len + strlen(sentence) + 3 > size)
 		return;
 	snprintf(text + len, size - len, "%s%s", len ? "; " : "", sentence);
 }
 
+/* The pages themselves are handed over, which the kernel is free not to do. */
+static bool explain_handed_over(const struct query *q, const struct fit *fit)
+{
+	return fit->copies == 0 && (q->to->kind == DECANT_END_SOCKET || q->to->kind == DECANT_END_PIPE);
+}
+
 static bool explain_changing(const struct query *q)
 {
+	if (q->to->kind == DECANT_END_NULL)
+		return false;
 	switch (q->from->kind) {
 	case DECANT_END_FILE:
 	case DECANT_END_MEMORY:
@@ -36,19 +44,21 @@ static bool explain_changing(const struct query *q)
 
 static void explain_note(const struct query *q, const struct fit *fit, struct decant_plan *ret)
 {
-	ret->note[0] = '\0';
-	explain_add(ret->note, sizeof(ret->note), fit->note);
+	const size_t size = sizeof(ret->note);
+
+	snprintf(ret->note, size, "%s", fit->note);
 	if (q->from->immutable && fit->guarantee == DECANT_STABLE)
-		explain_add(ret->note, sizeof(ret->note), q->from->immutable);
-	if (fit->copies == 0)
-		explain_add(ret->note, sizeof(ret->note), "0 copies (the kernel may copy)");
+		explain_add(ret->note, size, q->from->immutable, q->from->immutable);
+	if (explain_handed_over(q, fit))
+		explain_add(ret->note, size, "0 copies (the kernel may copy)", "kernel may copy");
 	if (fit->atomic)
-		explain_add(ret->note, sizeof(ret->note), "all bytes are of one instant");
+		explain_add(ret->note, size, "all bytes are of one instant", "one instant");
 	else if (explain_changing(q) && plan_expect(q) > EXPLAIN_PAGE_BYTES)
-		explain_add(ret->note, sizeof(ret->note),
-			    "not of one instant: a writer may change pages in between");
+		explain_add(ret->note, size,
+			    "not of one instant: a writer may change pages in between",
+			    "one instant");
 	if (q->to->kind == DECANT_END_SOCKET && q->to->local)
-		explain_add(ret->note, sizeof(ret->note), "the peer is on this host");
+		explain_add(ret->note, size, "the peer is on this host", "on this host");
 }
 
 static const char *explain_delivered(const struct query *q)

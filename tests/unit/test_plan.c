@@ -343,6 +343,7 @@ static void has_not(const char *text, const char *words)
 static void test_sentences(void)
 {
 	const struct cost_table *t = fake_costs();
+	static struct cost_table real;
 	struct query q = ask(&file, &tcp, 64 * KIB);
 	struct decant_plan p;
 
@@ -370,6 +371,16 @@ static void test_sentences(void)
 	q.until = DECANT_UNTIL_SENT;
 	p = planned(q, "live", t);
 	has(p.delivered, "not waited for");
+	q = ask(&sealed, &tcp, 64 * KIB);
+	cost_init(&real, route_table, route_table_n);
+	p = planned(q, "sendfile", &real);
+	has(p.note, "kernel may copy");
+	has(p.note, "it is sealed");
+	ok(!strstr(strstr(p.note, "kernel may copy") + 1, "kernel may copy"),
+	   "what the route said is not said again: %s", p.note);
+	p = planned(ask(&file, &to_null, MIB), NULL, &real);
+	has_not(p.note, "kernel may copy");
+	has_not(p.note, "not of one instant");
 	p = planned(ask(&file, &to_pipe, 1), "twin", t);
 	has(p.delivered, "taken out of the pipe");
 }

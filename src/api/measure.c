@@ -10,6 +10,8 @@
 
 #define MEASURE_ROUNDS_MIN 3
 #define MEASURE_ROUNDS_MAX 31
+#define MEASURE_BURST_MAX 32
+#define MEASURE_BURST_BYTES (2u << 20)
 #define MEASURE_COLD COST_SIZES /* the place of cold samples, after the sizes */
 #define MEASURE_CELLS (COST_SIZES + 1)
 
@@ -35,12 +37,12 @@ struct measurement {
 };
 
 static struct decant_transfer measure_transfer(const struct measurement *c, const char *route,
-						 uint64_t len)
+					       uint64_t at, uint64_t len)
 {
 	struct decant_transfer t = DECANT_TRANSFER_INIT;
 
-	t.from = sides_source(&c->sides);
-	t.to = sides_sink(&c->sides);
+	t.from = sides_source(&c->sides, at);
+	t.to = sides_sink(&c->sides, at);
 	t.len = len;
 	t.route = route;
 	t.guarantee = DECANT_LIVE; /* all routes; nobody changes anything here */
@@ -63,7 +65,7 @@ static void measure_find_routes(struct measurement *c)
 		r->name = c->costs->routes[i]->ops.name;
 		for (j = 0; j < c->routes_n && strcmp(c->route[j].name, r->name) != 0;)
 			j++;
-		t = measure_transfer(c, r->name, SIDES_BYTES);
+		t = measure_transfer(c, r->name, 0, SIDES_BYTES);
 		r->fits = j == c->routes_n && decant_plan(c->d, &t, &plan) == 0;
 		if (r->fits)
 			c->routes_n++;
@@ -80,29 +82,46 @@ static int measure_reopen(struct measurement *c)
 	return sides_open(&c->sides, from, to, c->dir);
 }
 
-/* One transfer.  A route that fails here does not fit after all. */
-static int measure_sample(struct measurement *c, struct measure_route *r, unsigned cell,
-			    uint64_t len)
+/* So many transfers, one after the other; false when one fails. */
+static bool measure_move(struct measurement *c, const char *route, uint64_t len, unsigned n)
 {
-	struct decant_transfer t = measure_transfer(c, r->name, len);
+	struct decant_transfer t;
+	bool good = true;
+	unsigned i;
+
+	for (i = 0; i < n && good; i++) {
+		t = measure_transfer(c, route, i * len, len);
+		good = decant_move(c->d, &t, NULL) == (int64_t)len;
+	}
+	return good;
+}
+
+/*
+ * A burst of transfers, for a single small one measures how long the other
+ * side takes to wake up.  A route that fails here does not fit after all.
+ */
+static int measure_sample(struct measurement *c, struct measure_route *r, unsigned cell,
+			  uint64_t len)
+{
+	unsigned n = (unsigned)max_u64(1, min_u64(MEASURE_BURST_MAX, MEASURE_BURST_BYTES / len));
 	struct measure_cell *to = &r->cell[cell];
 	uint64_t ns, cpu_ns; /* the latter may be a little less than nothing */
-	int64_t moved;
+	bool good;
 
-	sides_begin(&c->sides, len);
+	sides_begin(&c->sides, n * len);
 	cpu_ns = sides_cpu_ns(&c->sides);
 	ns = sys_clock_ns();
-	moved = decant_move(c->d, &t, NULL);
+	good = measure_move(c, r->name, len, n);
 	ns = sys_clock_ns() - ns;
 	cpu_ns = sides_cpu_ns(&c->sides) - cpu_ns;
-	if (moved < 0 || (uint64_t)moved != len) {
+	if (!good) {
 		r->fits = false;
 		return measure_reopen(c);
 	}
 	if (sides_finish(&c->sides) < 0)
 		return measure_reopen(c);
-	to->ns[to->n] = ns;
-	to->cpu_ns[to->n++] = (int64_t)cpu_ns > 0 ? cpu_ns : 0;
+	to->ns[to->n] = ns / n;
+	to->cpu_ns[to->n++] = (int64_t)cpu_ns > 0 ? cpu_ns / n : 0;
 	return 0;
 }
 

@@ -185,33 +185,33 @@ void sides_close(struct sides *p)
 	p->memory = p->room = NULL;
 }
 
-struct decant_end sides_source(const struct sides *p)
+struct decant_end sides_source(const struct sides *p, uint64_t at)
 {
 	switch (p->from) {
 	case COST_FROM_FILE:
-		return decant_file(p->from_fd, 0);
+		return decant_file(p->from_fd, at);
 	case COST_FROM_PIPE:
 		return decant_pipe(p->from_fd);
 	case COST_FROM_SOCKET:
 		return decant_socket(p->from_fd);
 	case COST_FROM_PROCESS:
-		return decant_process(getpid(), (uintptr_t)p->memory);
+		return decant_process(getpid(), (uintptr_t)p->memory + at);
 	case COST_FROM_MEMORY:
-		return decant_memory(p->memory, SIDES_BYTES);
+		return decant_memory(p->memory + at, SIDES_BYTES - at);
 	default:
 		return decant_zero();
 	}
 }
 
-struct decant_end sides_sink(const struct sides *p)
+struct decant_end sides_sink(const struct sides *p, uint64_t at)
 {
 	switch (p->to) {
 	case COST_TO_FILE:
-		return decant_file(p->to_fd, 0);
+		return decant_file(p->to_fd, at);
 	case COST_TO_PIPE:
 		return decant_pipe(p->to_fd);
 	case COST_TO_MEMORY:
-		return decant_memory(p->room, SIDES_BYTES);
+		return decant_memory(p->room + at, SIDES_BYTES - at);
 	case COST_TO_NULL:
 		return decant_null();
 	default:

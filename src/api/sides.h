@@ -31,11 +31,11 @@ int sides_open(struct sides *ret, enum cost_from from, enum cost_to to, const ch
 /* Bytes on their way are lost; both threads have ended. */
 void sides_close(struct sides *p);
 
-/* The ends as the public functions take them. */
-struct decant_end sides_source(const struct sides *p);
-struct decant_end sides_sink(const struct sides *p);
+/* The ends as the public functions take them, from byte at on. */
+struct decant_end sides_source(const struct sides *p, uint64_t at);
+struct decant_end sides_sink(const struct sides *p, uint64_t at);
 
-/* Before and after a transfer of len bytes: the other sides take and give it. */
+/* Before and after transfers of len bytes in all: the other sides take and give. */
 void sides_begin(struct sides *p, uint64_t len);
 int sides_finish(struct sides *p);
 /* CPU time of this process up to now, without the other sides'. */

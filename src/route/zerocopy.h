@@ -111,13 +111,17 @@ int zerocopy_push(struct zerocopy *z, struct zerocopy_piece *p, uint64_t len_max
 /* For fits(): this socket and engine can, else the reason; corrects the copies. */
 bool zerocopy_fits(const struct query *q, struct fit *fit, enum zerocopy_how how);
 
-/* ----------------------------- between zerocopy.c and zerocopy_msg.c only */
+/* ----------------- between zerocopy.c and zerocopy_msg.c (and a test) only */
+
+struct sock_extended_err;
 
 void zerocopy_released(struct zerocopy *z, struct zerocopy_send *s, bool copied);
 struct zerocopy_send *zerocopy_oldest(struct zerocopy *z);
 void zerocopy_msg_init(struct zerocopy *z);
 void zerocopy_msg_deinit(struct zerocopy *z);
 int zerocopy_msg_reap(struct zerocopy *z);
+/* A range of numbers is over: the oldest of our sends.  0, or the job's error. */
+int zerocopy_msg_range(struct zerocopy *z, const struct sock_extended_err *e);
 int zerocopy_msg_wait(struct zerocopy *z);
 
 #endif

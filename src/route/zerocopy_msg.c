@@ -69,11 +69,12 @@ static const struct sock_extended_err *zerocopy_msg_error(struct msghdr *msg)
 	return NULL;
 }
 
-static int zerocopy_msg_range(struct zerocopy *z, const struct sock_extended_err *e)
+int zerocopy_msg_range(struct zerocopy *z, const struct sock_extended_err *e)
 {
 	uint32_t n = e->ee_data - e->ee_info + 1;
 
-	if (n > z->sends_n)
+	/* All 2^32 of them (0), or more than we sent. */
+	if (n == 0 || n > z->sends_n)
 		return job_fail(z->job, -EPROTO, "MSG_ZEROCOPY: %u notifications for %u sends: "
 				"somebody else sends on this socket too", n, z->sends_n);
 	while (n--)

@@ -132,7 +132,8 @@ int fs_file(enum fs_kind kind, char **ret_path)
 	char *path = NULL;
 	int fd;
 
-	kit_must(asprintf(&path, "%s/file-%u", fs_dir(kind), count++));
+	kit_must(asprintf(&path, "%s/file-%d-%u", fs_dir(kind), (int)getpid(),
+			  __atomic_fetch_add(&count, 1, __ATOMIC_RELAXED)));
 	fd = kit_must(open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
 	if (ret_path) {
 		*ret_path = path;

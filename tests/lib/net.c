@@ -21,16 +21,20 @@
 
 #define NET_RATE_KBIT 8000
 #define NET_SMALL 4096
+#define NET_SMALL_TCP 16384 /* less, and its timers set the pace */
 
 const char *const pair_names[PAIR_KINDS] = { "loopback", "veth", "slow-veth",
 					     "unix",     "pipe", "fifo" };
 
-/* Two namespaces, "a" sends and "b" receives, joined by one veth pair. */
+/*
+ * Two namespaces, "a" sends and "b" receives, joined by two veth pairs; the
+ * second is the slow one.
+ */
 static struct {
 	int home, a, b;
-	bool made, slow;
+	bool made;
 	uint32_t rate_kbit;
-} net = { -1, -1, -1, false, false, 0 };
+} net = { -1, -1, -1, false, 0 };
 
 static int net_ns(void)
 {
@@ -68,25 +72,23 @@ static void net_make(void)
 	kit_must(setns(net.home, CLONE_NEWNET));
 	net_in(net.a, "ip link set lo up");
 	net_in(net.b, "ip link set lo up");
-	net_in(net.a, "ip link add decant0 type veth peer name decant1 netns /proc/%d/fd/%d",
-	       (int)getpid(), net.b);
-	net_in(net.a, "ip addr add 10.213.0.1/30 dev decant0");
-	net_in(net.b, "ip addr add 10.213.0.2/30 dev decant1");
-	net_in(net.a, "ip link set decant0 up");
-	net_in(net.b, "ip link set decant1 up");
+	for (int i = 0; i < 2; i++) {
+		net_in(net.a, "ip link add decant%d type veth peer name peer%d netns /proc/%d/fd/%d",
+		       i, i, (int)getpid(), net.b);
+		net_in(net.a, "ip addr add 10.213.%d.1/30 dev decant%d", i, i);
+		net_in(net.b, "ip addr add 10.213.%d.2/30 dev peer%d", i, i);
+		net_in(net.a, "ip link set decant%d up", i);
+		net_in(net.b, "ip link set peer%d up", i);
+	}
 	net.made = true;
 }
 
-static void net_rate(bool slow, uint32_t rate_kbit)
+static void net_rate(uint32_t rate_kbit)
 {
-	if (net.slow == slow && net.rate_kbit == rate_kbit)
-		return;
-	if (net.slow)
-		net_in(net.a, "tc qdisc del dev decant0 root");
-	if (slow)
-		net_in(net.a, "tc qdisc add dev decant0 root tbf rate %ukbit burst 16kb limit 4mb",
+	if (net.rate_kbit != rate_kbit)
+		net_in(net.a,
+		       "tc qdisc replace dev decant1 root tbf rate %ukbit burst 16kb limit 4mb",
 		       rate_kbit);
-	net.slow = slow;
 	net.rate_kbit = rate_kbit;
 }
 
@@ -103,7 +105,7 @@ static int net_socket(int ns)
 /* FORCE: past the sysctl limits; before connect, for the window's scale. */
 static void pair_buffer(int fd, int option, const struct pair_options *o)
 {
-	int bytes = o->small ? NET_SMALL : (int)(o->holds + o->holds / 2 + (1 << 18));
+	int bytes = o->small ? NET_SMALL_TCP : (int)(o->holds + o->holds / 2 + (1 << 18));
 
 	if (o->small || o->holds)
 		kit_must(setsockopt(fd, SOL_SOCKET, option, &bytes, sizeof(bytes)));
@@ -117,11 +119,11 @@ static void pair_tcp(struct pair *p, const struct pair_options *o)
 	int listener, one = 1;
 
 	net_make();
-	if (!local)
-		net_rate(p->kind == PAIR_SLOW, p->kind != PAIR_SLOW ? 0
-					       : o->rate_kbit	    ? o->rate_kbit
-								    : NET_RATE_KBIT);
-	addr.sin_addr.s_addr = inet_addr(local ? "127.0.0.1" : "10.213.0.2");
+	if (p->kind == PAIR_SLOW)
+		net_rate(o->rate_kbit ? o->rate_kbit : NET_RATE_KBIT);
+	addr.sin_addr.s_addr = inet_addr(p->kind == PAIR_LOOPBACK ? "127.0.0.1"
+					 : p->kind == PAIR_VETH	  ? "10.213.0.2"
+								  : "10.213.1.2");
 	listener = net_socket(local ? net.a : net.b);
 	pair_buffer(listener, SO_RCVBUFFORCE, o);
 	kit_must(bind(listener, (struct sockaddr *)&addr, sizeof(addr)));
@@ -144,6 +146,16 @@ static void pair_unix(struct pair *p, const struct pair_options *o)
 	p->in = fd[1];
 	/* unix sockets account the skb's overhead to the sender */
 	pair_buffer(p->out, SO_SNDBUFFORCE, o);
+}
+
+/* As far as we may: without CAP_SYS_RESOURCE there is a limit for root too. */
+static void pair_widen(int fd, uint64_t bytes)
+{
+	while (fcntl(fd, F_SETPIPE_SZ, (int)bytes) < 0) {
+		if (errno != EPERM || bytes < 8192)
+			kit_die("F_SETPIPE_SZ %llu: %m", (unsigned long long)bytes);
+		bytes /= 2;
+	}
 }
 
 static void pair_pipe(struct pair *p, const struct pair_options *o)
@@ -170,8 +182,8 @@ static void pair_pipe(struct pair *p, const struct pair_options *o)
 	if (o->small)
 		kit_must(fcntl(p->out, F_SETPIPE_SZ, NET_SMALL));
 	else if (o->holds)
-		/* one page more: an unaligned piece takes two slots */
-		kit_must(fcntl(p->out, F_SETPIPE_SZ, (int)(o->holds + 8192)));
+		/* pages more: an unaligned piece takes a slot at each end */
+		pair_widen(p->out, o->holds + 8192);
 }
 
 bool pair_is_tcp(enum pair_kind kind)

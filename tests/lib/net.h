@@ -16,7 +16,8 @@ enum pair_kind { PAIR_LOOPBACK, PAIR_VETH, PAIR_SLOW, PAIR_UNIX, PAIR_PIPE, PAIR
 extern const char *const pair_names[PAIR_KINDS];
 
 struct pair_options {
-	uint64_t holds;     /* bytes the kernel shall hold unread; 0: its default */
+	uint64_t holds;     /* bytes the kernel shall hold unread (pipes: if they
+			     * may); 0: its default */
 	bool small;         /* the smallest buffers instead */
 	bool blocking;      /* out without O_NONBLOCK */
 	uint32_t rate_kbit; /* PAIR_SLOW; 0: 8 Mbit/s */

@@ -82,6 +82,7 @@ static void pattern_judge(struct pattern_report *r, uint8_t byte, uint64_t offse
 		r->bad_byte = byte;
 		r->bad_origin = UINT64_MAX;
 	}
+	r->gens[byte >> 6]++;
 	if (byte == 0)
 		r->zero++;
 	else if (byte >> 6 == 0)
@@ -131,7 +132,7 @@ bool pattern_clean(const struct pattern_report *r)
 
 const char *pattern_text(const struct pattern_report *r)
 {
-	static char text[256];
+	static __thread char text[256];
 
 	if (pattern_clean(r))
 		snprintf(text, sizeof(text), "all %llu bytes right", (unsigned long long)r->right);

@@ -25,6 +25,7 @@ struct pattern_report {
 	uint64_t zero;       /* zero bytes: padding, holes */
 	uint64_t misplaced;  /* right generation, wrong offset */
 	uint64_t foreign;    /* none of these */
+	uint64_t gens[4];    /* of those that are not right: by their generation's bits */
 	uint64_t first_bad;  /* offset of the first that is not right */
 	uint64_t bad_origin; /* the offset that its word claims, or UINT64_MAX */
 	uint8_t bad_byte;

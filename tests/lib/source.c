@@ -17,7 +17,8 @@
 #include "lib/kit.h"
 #include "lib/pattern.h"
 
-#define SOURCE_STREAM_MAX (UINT64_C(8) << 20)
+#define SOURCE_SOCKET_MAX (UINT64_C(8) << 20)
+#define SOURCE_PIPE_MAX (UINT64_C(512) << 10) /* what a pipe holds, unaligned */
 
 const char *const source_names[SOURCE_KINDS] = { "file",    "direct-file", "memory", "mapped",
 						 "process", "pipe",	   "tcp",    "unix" };
@@ -115,8 +116,10 @@ static void source_fill_socket(struct source *s)
 
 bool source_possible(enum source_kind kind, uint64_t len)
 {
-	if (kind == SOURCE_PIPE || kind == SOURCE_TCP || kind == SOURCE_UNIX)
-		return len <= SOURCE_STREAM_MAX;
+	if (kind == SOURCE_PIPE)
+		return len <= SOURCE_PIPE_MAX;
+	if (kind == SOURCE_TCP || kind == SOURCE_UNIX)
+		return len <= SOURCE_SOCKET_MAX;
 	return true;
 }
 

@@ -128,7 +128,7 @@ bool track_until(struct decant *d, struct track *tr, enum decant_event_type type
 
 const char *track_verdict(const struct track *tr, int error)
 {
-	static char text[512];
+	static __thread char text[512];
 	const struct decant_event *e = &tr->last[DECANT_ENDED];
 
 	if (tr->wrong[0])

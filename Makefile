@@ -4,7 +4,7 @@ B = build
 all: $(B)/build.ninja
 	@ninja -C $(B)
 $(B)/build.ninja:
-	@tools/deps.sh build && meson setup $(SETUP) $(B)
+	@tools/deps.sh build && meson setup -Dtests=false $(SETUP) $(B)
 demo check bench fuzz:
 	@tools/deps.sh --install build $@ && tools/$@.sh
 install: all

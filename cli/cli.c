@@ -71,6 +71,7 @@ static const struct {
 	{ -ENOMEM, "raise `ulimit -l`, or move less at once" },
 	{ -EMFILE, "raise `ulimit -n`" },
 	{ -ENXIO, "a socket's path needs unix:PATH; a device may be absent" },
+	{ -EBUSY, "it is mounted or otherwise in use; --force writes to it nevertheless" },
 	{ -EADDRINUSE, "another program listens there; take another port, or remove the stale "
 		       "socket file" },
 	{ -EADDRNOTAVAIL, "that address is not one of this host's" },

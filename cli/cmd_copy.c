@@ -228,7 +228,8 @@ static int copy_finish(struct copy *c)
 	}
 	r = end_open_flush(&c->to, &e);
 	if (r == 0 && c->to.out.fd >= 0)
-		r = out_file_commit(&c->to.out, copy_mode(c), c->o.sync, &e);
+		r = out_file_commit(&c->to.out, copy_mode(c), c->o.mode == COPY_MODE_DEFAULT,
+				    c->o.sync, &e);
 	return r < 0 ? copy_failed(c, r, e.text) : 0;
 }
 

@@ -110,7 +110,8 @@ int cmd_explain(int argc, char **argv)
 	if (x.o.help) {
 		copy_options_help("explain",
 				  "Show how `decant copy` with the same words would move the "
-				  "bytes, and why each\nbetter route was refused.  Nothing is moved.");
+				  "bytes, and why each\nbetter route was refused.  Nothing is "
+				  "moved.");
 		return CLI_OK;
 	}
 	if (x.o.route && strcmp(x.o.route, "help") == 0) {

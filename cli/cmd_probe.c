@@ -45,6 +45,17 @@ static void probe_json(const struct decant_fact *facts, size_t n)
 	json_free(&j);
 }
 
+/* Nothing where the fact has none. */
+static void probe_value(char buf[24], const struct decant_fact *f)
+{
+	if (f->value == UINT64_MAX)
+		(void)snprintf(buf, 24, "no limit");
+	else if (f->value)
+		(void)snprintf(buf, 24, "%" PRIu64, f->value);
+	else
+		buf[0] = '\0';
+}
+
 static int probe_table(const struct decant_fact *facts, size_t n)
 {
 	static const struct text_cell head[PROBE_COLUMNS] = {
@@ -66,10 +77,7 @@ static int probe_table(const struct decant_fact *facts, size_t n)
 		const struct decant_fact *f = &facts[i];
 		struct text_cell *row = cells + (i + 1) * PROBE_COLUMNS;
 
-		if (f->value == UINT64_MAX)
-			(void)snprintf(values[i], sizeof(values[i]), "no limit");
-		else if (f->value)
-			(void)snprintf(values[i], sizeof(values[i]), "%" PRIu64, f->value);
+		probe_value(values[i], f);
 		row[0] = (struct text_cell){ f->name, TEXT_PLAIN };
 		row[1] = (struct text_cell){
 			probe_state(f), f->state == DECANT_YES ? TEXT_GOOD :
@@ -78,7 +86,7 @@ static int probe_table(const struct decant_fact *facts, size_t n)
 		row[2] = (struct text_cell){ values[i], TEXT_PLAIN };
 		row[3] = (struct text_cell){ f->why, TEXT_PLAIN };
 	}
-	text_table(stdout, cells, n + 1, PROBE_COLUMNS, 0);
+	text_table(stdout, cells, n + 1, PROBE_COLUMNS, 0, 1u << 2);
 	free(cells);
 	free(values);
 	return CLI_OK;

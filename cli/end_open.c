@@ -208,7 +208,8 @@ int end_open_connect(struct end_open *e, const struct copy_options *o, struct wa
 	}
 	if (offset != COPY_NOT_SAID && offset && e->fd >= 0 && e->end.kind != DECANT_END_FILE)
 		return err_set(reterr, -ESPIPE, "%s: has no offsets", e->spec->text);
-	if (e->sink && o->rate_bytes && e->end.kind == DECANT_END_SOCKET && !e->plan_only)
+	/* A socket that was handed to us is not ours to slow down for ever. */
+	if (e->sink && o->rate_bytes && e->own_fd && S_ISSOCK(e->st.st_mode) && !e->plan_only)
 		net_pace(e->fd, o->rate_bytes);
 	return 0;
 }

@@ -184,24 +184,32 @@ static int out_file_name(struct out_file *f, const char *name, bool replace)
 	return r;
 }
 
-/* The file that is replaced keeps its owner and bits, as if written in place. */
-static void out_file_inherit(struct out_file *f, mode_t *mode)
+/*
+ * The file that is replaced hands its owner and bits on, as if it were written
+ * in place.  Where its group may not be given, that group's rights are not
+ * given to another one either.
+ */
+static void out_file_inherit(struct out_file *f, bool inherit, mode_t *mode)
 {
 	struct stat st;
 
 	if (fstatat(f->dir_fd, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
 		return;
-	if (fchown(f->fd, st.st_uid, st.st_gid) == 0 || st.st_uid == geteuid())
+	if (inherit)
 		*mode = st.st_mode & 0777;
+	if (fchown(f->fd, st.st_uid, st.st_gid) < 0 && fchown(f->fd, (uid_t)-1, st.st_gid) < 0 &&
+	    inherit)
+		*mode &= ~(mode_t)070;
 }
 
-int out_file_commit(struct out_file *f, mode_t mode, bool sync, struct err *reterr)
+int out_file_commit(struct out_file *f, mode_t mode, bool inherit, bool sync,
+		    struct err *reterr)
 {
 	_cleanup_close_ int fd = -1;
 	int r;
 
 	if (f->replace)
-		out_file_inherit(f, &mode);
+		out_file_inherit(f, inherit, &mode);
 	if (fchmod(f->fd, mode) < 0)
 		return err_errno(reterr, -errno, "%s: its permissions", f->path);
 	if (sync && fsync(f->fd) < 0)

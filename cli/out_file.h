@@ -39,10 +39,12 @@ int out_file_open(struct out_file *f, const char *path, bool replace, bool namel
 		  struct err *reterr);
 
 /*
- * Name the file, with these permission bits.  sync: the name is durable, too,
- * when this returns.
+ * Name the file, with these permission bits.  inherit: rather with those of the
+ * file that it replaces, if any.  sync: the name is durable, too, when this
+ * returns.
  */
-int out_file_commit(struct out_file *f, mode_t mode, bool sync, struct err *reterr);
+int out_file_commit(struct out_file *f, mode_t mode, bool inherit, bool sync,
+		    struct err *reterr);
 
 /*
  * Keep what has arrived as NAME.partial, replacing one that is there.  *ret is

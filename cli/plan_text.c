@@ -120,7 +120,7 @@ static void plan_print_refused(FILE *f, const struct plan_text *t)
 		text_styled(f, TEXT_BOLD,
 			    t->error ? "Refused routes" : "Refused routes, better first");
 		(void)fputc('\n', f);
-		text_table(f, cells, rows, 4, 2);
+		text_table(f, cells, rows, 4, 2, 0);
 	}
 	if (!t->verbose)
 		plan_print_foreign(f, plan, n);
@@ -149,7 +149,7 @@ void plan_text_print(FILE *f, const struct plan_text *t)
 	}
 	plan_row(&rows, "assumed", t->from_assumed, TEXT_PLAIN);
 	plan_row(&rows, t->from_assumed[0] ? "" : "assumed", t->to_assumed, TEXT_PLAIN);
-	text_table(f, rows.cells, rows.n, 2, 0);
+	text_table(f, rows.cells, rows.n, 2, 0, 0);
 	plan_print_refused(f, t);
 }
 

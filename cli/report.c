@@ -135,7 +135,8 @@ void report_failure(const struct report *r)
 	cli_error("%s", r->message);
 	if (r->submitted && r->promised != DECANT_TO_END)
 		(void)fprintf(stderr, "  %" PRIu64 " of %" PRIu64 " bytes arrived; the source "
-			      "stands at offset %" PRIu64 "\n", r->end.bytes, r->promised, r->end.offset);
+			      "stands at offset %" PRIu64 "\n", r->end.bytes, r->promised,
+			      r->end.offset);
 	else if (r->submitted)
 		(void)fprintf(stderr, "  %" PRIu64 " bytes arrived; the source stands at offset %"
 			      PRIu64 "\n", r->end.bytes, r->end.offset);

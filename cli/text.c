@@ -90,7 +90,8 @@ void text_wrap(FILE *f, const char *s, unsigned column, unsigned indent, unsigne
 	}
 }
 
-void text_table(FILE *f, const struct text_cell *cells, size_t rows, size_t cols, unsigned indent)
+void text_table(FILE *f, const struct text_cell *cells, size_t rows, size_t cols, unsigned indent,
+		unsigned right)
 {
 	unsigned widths[TEXT_COLUMNS_MAX] = { 0 };
 	unsigned width = text_width(f);
@@ -109,10 +110,12 @@ void text_table(FILE *f, const struct text_cell *cells, size_t rows, size_t cols
 
 		(void)fprintf(f, "%*s", (int)indent, "");
 		for (size_t i = 0; i + 1 < cols; i++) {
-			unsigned pad = widths[i] - text_columns(cell[i].text) + 2;
+			unsigned pad = widths[i] - text_columns(cell[i].text);
+			unsigned before = right & 1u << i ? pad : 0;
 
+			(void)fprintf(f, "%*s", (int)before, "");
 			text_styled(f, cell[i].style, cell[i].text);
-			(void)fprintf(f, "%*s", (int)pad, "");
+			(void)fprintf(f, "%*s", (int)(pad - before + 2), "");
 			column += widths[i] + 2;
 		}
 		text_wrap(f, cell[cols - 1].text, column, column, width);

@@ -46,9 +46,11 @@ struct text_cell {
 
 /*
  * cells: rows of cols cells each.  Columns are as wide as their widest cell;
- * the last one is wrapped.  indent: spaces before each row.
+ * the last one is wrapped.  indent: spaces before each row.  right: bit N set:
+ * column N (not the last) is aligned to the right.
  */
-void text_table(FILE *f, const struct text_cell *cells, size_t rows, size_t cols, unsigned indent);
+void text_table(FILE *f, const struct text_cell *cells, size_t rows, size_t cols, unsigned indent,
+		unsigned right);
 
 /* "1.5 GiB", "17 B".  Both return buf. */
 const char *text_bytes(char buf[TEXT_NUMBER_MAX], uint64_t bytes);

@@ -71,8 +71,8 @@ static void test_table(void)
 	};
 	FILE *f = capture();
 
-	text_table(f, cells, 2, 3, 1);
-	is_str(capture_end(f), " a     long cell  end\n wide  b          \n",
+	text_table(f, cells, 2, 3, 1, 1u << 0);
+	is_str(capture_end(f), "    a  long cell  end\n wide  b          \n",
 	       "columns are aligned, and no colours go into a file");
 }
 

@@ -82,9 +82,11 @@ int decant_calibrate(struct decant *d, const char *path, const char *dir, unsign
 	if (!measured)
 		return err_set(&d->err, -ENOMEM, "calibration: no memory");
 	*measured = d->costs;
-	r = calibrate_all(d, measured, dir ? dir : calibrate_dir(), seconds_max);
+	if (!dir)
+		dir = calibrate_dir();
+	r = calibrate_all(d, measured, dir, seconds_max);
 	if (r < 0)
-		return err_errno(&d->err, r, "calibration");
+		return err_errno(&d->err, r, "calibration with scratch files in %s", dir);
 	d->costs = *measured;
 	return cost_save(measured, path, &d->err);
 }

@@ -32,6 +32,8 @@ run decant copy src there --force
 status 0 "--force replaces it"
 ok "  with the source" cmp src there
 is "  permissions are those of the replaced file" "$(stat -c %a there)" 600
+run decant copy src there --force --mode 640
+is "  unless --mode says others" "$(stat -c %a there)" 640
 ln there hard
 run decant copy zero:5 there --force
 ok "  other names keep the old file" cmp src hard

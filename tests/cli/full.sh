@@ -52,6 +52,59 @@ for n in 4 5 6 7 8 10 12 16; do
 	fi
 	rm -f few
 done
+# As somebody else than root, to whom permissions mean something.
+mkdir own closed
+chmod 711 .
+chmod 644 src
+chown 65534 own
+cp "$DECANT" program
+other() {
+	setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
+}
+fails "Permission denied" other ./program copy src closed/new
+says "hint: the permissions" "  and says what to do"
+run other ./program copy src own/new
+status 0 "in a directory of one's own"
+chmod 600 src
+fails "Permission denied" other ./program copy src own/other
+chmod 644 src
+echo old >own/there
+chown 0:0 own/there
+chmod 664 own/there
+run other ./program copy src own/there --force
+is "a file of another is replaced, but his group gets no rights through us" \
+	"$STATUS $(stat -c '%u:%g %a' own/there)" "0 65534:65534 604"
+fails "Permission denied" other ./program copy src closed/../src --in-place
+
+# Block devices.
+truncate -s 4M image
+if loop=$(losetup --find --show image); then
+	trap 'losetup -d "$loop"; clean_up' EXIT
+	run decant copy src "$loop"
+	status 0 "to a block device"
+	sync
+	ok "  the same bytes" cmp -n 3000000 src image
+	run decant copy "$loop" from-device
+	ok "  and back, all of it" cmp image from-device
+	run decant copy src "$loop" --offset 5 --to-offset 1M --length 1000 --sync
+	ok "  in its middle" cmp -i 5:1048576 -n 1000 src "$loop"
+	fails "are the same file" decant copy "$loop" "$loop"
+	truncate -s 5M large
+	fails "No space left" decant copy large "$loop"
+	python3 -c 'import os, sys, time
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_EXCL)
+print("held", flush=True)
+time.sleep(30)' "$loop" >held & holder=$!
+	wait_text held held
+	fails "busy" decant copy src "$loop"
+	says "--force" "  and names --force"
+	run decant copy src "$loop" --force
+	status 0 "  with which it is written to"
+	kill $holder
+	wait $holder 2>/dev/null
+else
+	point bad "a loop device can be had"
+fi
 run unshare -m bash -c 'mount -t tmpfs -o ro tmpfs small && "$DECANT" copy src small/new'
 says "Read-only file system" "a read-only file system"
 finish

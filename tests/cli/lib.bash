@@ -48,12 +48,13 @@ run() {
 }
 
 point() { # good|bad NAME
+	local name=${2//$'\n'/ }
 	POINTS=$((POINTS + 1))
 	if [ "$1" = good ]; then
-		echo "ok $POINTS - $2"
+		echo "ok $POINTS - ${name//#/}"
 	else
 		FAILED=$((FAILED + 1))
-		echo "not ok $POINTS - $2"
+		echo "not ok $POINTS - ${name//#/}"
 	fi
 }
 

@@ -25,7 +25,8 @@ is "  a limit's value" "$(json "$OUT" \
 	'[f["value"] for f in o["facts"] if f["name"] == "pipe_size"][0] >= 65536')" True
 
 fact() {
-	json "$OUT" "[(f['state'], f['masked'], f['why']) for f in o['facts'] if f['name'] == '$1'][0]"
+	json "$OUT" "[(f['state'], f['masked'], f['why'])
+		for f in o['facts'] if f['name'] == '$1'][0]"
 }
 run decant probe --json --mask splice,tee
 is "--mask" "$(fact splice) $(fact tee)" "('no', True, 'masked') ('no', True, 'masked')"
@@ -51,5 +52,5 @@ status 0 "the planner reads it"
 find .cache -type f -exec sh -c 'echo nonsense >"$1"' sh {} \;
 run decant explain zero:1M null:
 status 0 "a cost file that is broken is no reason to fail"
-fails "absent" decant probe --calibrate --dir absent
+fails "in absent: No such file" decant probe --calibrate --dir absent
 finish

@@ -512,6 +512,90 @@ static void test_lease(void)
 	unlink(path);
 }
 
+/* ------------------------------------------------------- calls that fail */
+
+#ifdef DECANT_FAULTS
+static unsigned fds_open(void)
+{
+	unsigned fd, n = 0;
+
+	for (fd = 0; fd < 256; fd++)
+		n += fcntl((int)fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* Everything that is done with an end, as far as it gets. */
+static void whole_life(struct decant_end said, enum end_side side)
+{
+	struct err err = { "" };
+	char buf[512] = "";
+	struct end e;
+	int64_t n;
+
+	if (end_init(&e, &said, side, &err) < 0) {
+		ok(err.text[0], "a failed init has a sentence");
+		return;
+	}
+	end_learn(&e, caps);
+	(void)end_size(&e);
+	if (end_open(&e, caps, &err) == 0) {
+		n = side == END_SOURCE ? end_read(&e, 0, buf, 3) :
+					 end_write(&e, 0, buf, 3, false);
+		ok(n >= -4095 && n <= 3, "a result in its bounds");
+		if (side == END_SOURCE && end_lease_take(&e, caps, &err) == 0)
+			(void)end_lease_holds(&e);
+	} else {
+		ok(err.text[0], "a failed open has a sentence");
+	}
+	end_close(&e, 3);
+}
+
+static void test_faults(void)
+{
+	int pipes[2], sockets[2], direct = scratch(O_DIRECT), zero = open("/dev/zero", O_RDWR);
+	int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+	struct sys_fault_plan plan = { .nth = 1 };
+	char memory[16] = "";
+	unsigned before, i;
+	bool fired = true;
+
+	need(pipe(pipes) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) == 0 && zero >= 0 &&
+	     terminal >= 0 && fcntl(pipes[0], F_SETFL, O_NONBLOCK) == 0, "descriptors");
+	for (i = 1; i < FACT_MAX; i++)
+		(void)caps_has(caps, (enum fact)i); /* asked once, and not counted here */
+	before = fds_open();
+	for (; fired && plan.nth < 500; plan.nth++) {
+		const struct decant_end ends[] = {
+			{ .kind = DECANT_END_FD, .fd = direct, .offset = DECANT_CURRENT },
+			{ .kind = DECANT_END_FD, .fd = pipes[0], .offset = DECANT_CURRENT },
+			{ .kind = DECANT_END_FD, .fd = sockets[0] },
+			{ .kind = DECANT_END_FD, .fd = zero },
+			{ .kind = DECANT_END_MEMORY, .addr = memory, .len = 16 },
+			{ .kind = DECANT_END_PROCESS, .pid = getpid(), .offset = (uintptr_t)memory },
+			{ .kind = DECANT_END_FD, .fd = direct, .offset = 1 },
+			{ .kind = DECANT_END_FD, .fd = pipes[1] },
+			{ .kind = DECANT_END_FD, .fd = sockets[1] },
+			{ .kind = DECANT_END_FD, .fd = terminal },
+			{ .kind = DECANT_END_MEMORY, .addr = memory, .len = 16 },
+		};
+
+		sys_fault_arm(&plan);
+		for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+			whole_life(ends[i], i < 6 ? END_SOURCE : END_SINK);
+		fired = sys_fault_fired() > 0;
+		sys_fault_disarm();
+		is_int(fds_open(), before, "call %lu (%s): nothing is left open", plan.nth,
+		       sys_fault_fired_name());
+	}
+	ok(plan.nth > 40 && plan.nth < 500, "%lu calls were made to fail", plan.nth);
+}
+#else
+static void test_faults(void)
+{
+	skip("calls are made to fail only with -Dfaults=true");
+}
+#endif
+
 int main(void)
 {
 	unsigned i;
@@ -536,6 +620,7 @@ int main(void)
 	tap_case("devices and terminals", test_other);
 	tap_case("masters of terminals", test_master);
 	tap_case("leases", test_lease);
+	tap_case("every call fails once", test_faults);
 	caps_destroy(caps);
 	return done();
 }

@@ -25,7 +25,9 @@ static void explain_add(char *text, size_t size, const char *sentence, const cha
 /* The pages themselves are handed over, which the kernel is free not to do. */
 static bool explain_handed_over(const struct query *q, const struct fit *fit)
 {
-	return fit->copies == 0 && (q->to->kind == DECANT_END_SOCKET || q->to->kind == DECANT_END_PIPE);
+	if (fit->copies > 0)
+		return false;
+	return q->to->kind == DECANT_END_SOCKET || q->to->kind == DECANT_END_PIPE;
 }
 
 static bool explain_changing(const struct query *q)

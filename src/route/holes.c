@@ -8,6 +8,7 @@
 #include "sys/sys.h"
 
 #define HOLES_ZEROS_BYTES 65536u
+#define HOLES_BLOCK_BYTES 4096u /* at least a file system's block */
 
 static unsigned char holes_zeros[HOLES_ZEROS_BYTES]; /* never written */
 
@@ -109,8 +110,9 @@ int holes_skip(struct holes *h, uint64_t off, uint64_t len)
 {
 	uint64_t old = off < h->to_size ? holes_min(len, h->to_size - off) : 0;
 
-	/* What the sink had there before must go. */
-	if (old && sys_fallocate(h->to_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, old)) {
+	/* What the sink had there before must go; with its last block, though the
+	 * file ended within. */
+	if (old && sys_fallocate(h->to_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len)) {
 		int r = holes_write_zeros(h, off, old);
 
 		if (r < 0)
@@ -128,7 +130,7 @@ int holes_skip(struct holes *h, uint64_t off, uint64_t len)
  */
 int holes_settle(struct holes *h)
 {
-	uint64_t end = h->hole_end, block;
+	uint64_t end = h->hole_end;
 	struct stat st;
 	int r;
 
@@ -141,12 +143,11 @@ int holes_settle(struct holes *h)
 		return 0;
 	if (sys_fallocate(h->to_fd, 0, end - 1, 1) < 0)
 		return sys_ftruncate(h->to_fd, end);
-	/* Give back the block that this took, as far as it is ours. */
-	block = (end - 1) & ~(uint64_t)4095;
-	if (block < h->hole_start)
-		block = h->hole_start;
-	(void)sys_fallocate(h->to_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, block,
-			    end - block);
+	/* Give back the block that this took.  One that the file ends in stays
+	 * allocated, but unwritten: punched in part it would become data. */
+	if (end % HOLES_BLOCK_BYTES == 0 && end - h->hole_start >= HOLES_BLOCK_BYTES)
+		(void)sys_fallocate(h->to_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				    end - HOLES_BLOCK_BYTES, HOLES_BLOCK_BYTES);
 	return 0;
 }
 

@@ -8,21 +8,48 @@
 #include "uapi/rwf.h"
 
 #define RESIDENCY_SAMPLES 16
+/* Windows that cachestat(2) is asked about, where the range is longer. */
+#define RESIDENCY_WINDOWS 8
+#define RESIDENCY_WINDOW_BYTES (4u << 10)
 
-/* cachestat(2): exact, and touches nothing.  Only for files that are ours. */
-static int residency_count(int fd, uint64_t offset, uint64_t len)
+/* Pages of a window and those of them that are not in the page cache. */
+static int residency_window(int fd, uint64_t offset, uint64_t len, uint64_t *pages,
+			    uint64_t *cold)
 {
 	struct cachestat_range range = { .off = offset, .len = len };
 	struct cachestat stat = { 0 };
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), pages;
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t n = (offset % page + len - 1) / page + 1;
 	int r = sys_cachestat(fd, &range, &stat, 0);
 
 	if (r < 0)
 		return r;
-	pages = (offset % page + len - 1) / page + 1;
-	if (stat.nr_cache >= pages)
-		return 0;
-	return (int)((pages - stat.nr_cache) * 1000 / pages);
+	*pages += n;
+	*cold += stat.nr_cache < n ? n - stat.nr_cache : 0;
+	return 0;
+}
+
+/*
+ * cachestat(2) touches nothing; only for files that are ours.  It walks over
+ * every folio, 50 ns each, which for a mebibyte of small ones is a tenth of
+ * what sending it takes: so we ask about a few windows.
+ */
+static int residency_count(int fd, uint64_t offset, uint64_t len)
+{
+	uint64_t pages = 0, cold = 0, stride = len / RESIDENCY_WINDOWS;
+	int r;
+
+	if (stride <= RESIDENCY_WINDOW_BYTES) {
+		r = residency_window(fd, offset, len, &pages, &cold);
+		return r < 0 ? r : (int)(cold * 1000 / pages);
+	}
+	for (unsigned i = 0; i < RESIDENCY_WINDOWS; i++) {
+		r = residency_window(fd, offset + stride * i + (stride - RESIDENCY_WINDOW_BYTES) / 2,
+				     RESIDENCY_WINDOW_BYTES, &pages, &cold);
+		if (r < 0)
+			return r;
+	}
+	return (int)(cold * 1000 / pages);
 }
 
 /*

@@ -66,7 +66,7 @@ const struct route route_splice_pipe = {
 	.needs = splice_needs,
 	.copies = 0,
 	.guarantee = DECANT_LIVE,
-	.snapshotted = "never known: the pipe holds the file's own pages",
+	.snapshotted = "never known; if the file cannot change: when the last splice() returns",
 	.fits = splice_pipe_fits,
 };
 

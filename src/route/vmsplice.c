@@ -64,6 +64,6 @@ const struct route route_vmsplice = {
 	.needs = vmsplice_needs,
 	.copies = 0,
 	.guarantee = DECANT_LIVE,
-	.snapshotted = "never known: the pipe holds the caller's own pages",
+	.snapshotted = "never known; on kernels whose vmsplice copies: when it returns",
 	.fits = vmsplice_fits,
 };

@@ -105,7 +105,7 @@ struct decant_options {
 	uint32_t workers;          /* threads that copy; 0: one per CPU, at least 2 */
 	uint32_t transfers_max;    /* submitted and not ended; 0: 16384 */
 	uint64_t memory_max_bytes; /* engine's own buffers; 0: 64 MiB */
-	uint64_t pinned_max_bytes; /* pages the kernel may hold; 0: 3/4 of RLIMIT_MEMLOCK */
+	uint64_t pinned_max_bytes; /* kernel-held pages; 0: 3/4 of RLIMIT_MEMLOCK, <= 256 MiB */
 	const char *mask;          /* kernel facts switched off, "a,b"; added to $DECANT_MASK */
 	const char *cost_file;     /* NULL: the user's cache; "": shipped defaults only */
 	/* Called with a line for people, from any of the engine's threads. */
@@ -235,7 +235,8 @@ DECANT_CHECK int64_t decant_submit(struct decant *d, const struct decant_transfe
  * not wait, -1: no limit).  Returns their number; 0 after the time-out, and at
  * once when nothing is in flight.
  */
-DECANT_CHECK int decant_wait(struct decant *d, struct decant_event *events, unsigned n, int timeout_ms);
+DECANT_CHECK int decant_wait(struct decant *d, struct decant_event *events, unsigned n,
+			     int timeout_ms);
 
 /*
  * A descriptor that polls readable while events wait; for the caller's own

@@ -25,18 +25,17 @@ WORDS = [
 ]
 
 
-def kind(path):
-    """The comment sign of files that carry a licence line, or None."""
-    name = os.path.basename(path)
-    if name.endswith((".c", ".h")):
+def licence(path, text):
+    """The line that a source carries, or None."""
+    if path.endswith((".c", ".h")):
         return "/* SPDX-License-Identifier: MIT */"
-    if name.endswith((".py", ".sh", ".build")) or path in ("tests/run", ".ci/run", "bench/run"):
+    if path.endswith((".py", ".sh", ".bash", ".build")) or text.startswith("#!"):
         return "# SPDX-License-Identifier: MIT"
     return None
 
 
 def wrong_licence(path, text):
-    line = kind(path)
+    line = licence(path, text)
     if line and line not in text.splitlines()[:2]:
         yield f"{path}: no line {line}"
 

@@ -24,15 +24,15 @@ static const char *plan_guarantee_meaning(uint32_t guarantee)
 
 static const char *plan_cost(char *buf, size_t size, const struct decant_plan *plan)
 {
-	char took[TEXT_NUMBER_MAX], bytes[TEXT_NUMBER_MAX];
+	char took[TEXT_NUMBER_MAX], cpu[TEXT_NUMBER_MAX], bytes[TEXT_NUMBER_MAX];
 
-	if (plan->len == DECANT_TO_END || plan->len == 0) {
-		(void)snprintf(buf, size, "%s of CPU time", text_duration(took, plan->cost_ns));
-		return buf;
-	}
-	(void)snprintf(buf, size, "%s of CPU time for %s (%.1f ns/KiB)",
-		       text_duration(took, plan->cost_ns), text_bytes(bytes, plan->len),
-		       (double)plan->cost_ns * 1024 / (double)plan->len);
+	if (plan->time_ns == 0)
+		return "not known: the source ends when it ends";
+	(void)snprintf(buf, size, "%s for %s, %s of it CPU time (%.0f and %.0f ns/KiB)",
+		       text_duration(took, plan->time_ns), text_bytes(bytes, plan->len),
+		       text_duration(cpu, plan->cpu_ns),
+		       plan->len ? (double)plan->time_ns * 1024 / (double)plan->len : 0.0,
+		       plan->len ? (double)plan->cpu_ns * 1024 / (double)plan->len : 0.0);
 	return buf;
 }
 
@@ -165,7 +165,8 @@ static void plan_json_chosen(struct json *j, const struct decant_plan *plan)
 		json_null(j);
 	else
 		json_u64(j, plan->len);
-	json_member_u64(j, "cost_ns", plan->cost_ns);
+	json_member_u64(j, "time_ns", plan->time_ns);
+	json_member_u64(j, "cpu_ns", plan->cpu_ns);
 	json_member_string(j, "note", plan->note);
 }
 

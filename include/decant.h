@@ -277,7 +277,8 @@ struct decant_plan {
 	uint32_t guarantee;         /* enum decant_guarantee: what this route gives */
 	uint32_t refused_n;
 	uint64_t len;               /* bytes expected, or DECANT_TO_END */
-	uint64_t cost_ns;           /* expected CPU time of the whole, on this side */
+	uint64_t time_ns;           /* expected, of the whole; 0: not known */
+	uint64_t cpu_ns;            /* of it on our CPUs */
 	char route[24];
 	char snapshotted[120];      /* when SNAPSHOTTED comes */
 	char delivered[120];        /* what DELIVERED will mean */

@@ -86,10 +86,9 @@ static const char *explain_delivered(const struct query *q)
 	}
 }
 
-/* ns per KiB by the numbers that are compared: time and CPU time, weighed. */
-static uint64_t explain_per_kib(const struct query *q, const struct cost_estimate *c)
+static uint64_t explain_per_kib(const struct query *q, uint64_t ns)
 {
-	return (uint64_t)((double)c->score / 5 * 1024 / (double)plan_expect(q) + 0.5);
+	return (uint64_t)((double)ns * 1024 / (double)plan_expect(q) + 0.5);
 }
 
 static void explain_refusal(const struct query *q, const struct route *r,
@@ -107,8 +106,11 @@ static void explain_refusal(const struct query *q, const struct route *r,
 		snprintf(ref->why, sizeof(ref->why), "fits, but another route was demanded");
 	else
 		snprintf(ref->why, sizeof(ref->why),
-			 "fits, but would cost %" PRIu64 " ns/KiB against %" PRIu64,
-			 explain_per_kib(q, &row->cost), explain_per_kib(q, &chosen->cost));
+			 "fits, but would cost more: %" PRIu64 " ns/KiB (%" PRIu64
+			 " of CPU) against %" PRIu64 " (%" PRIu64 ")",
+			 explain_per_kib(q, row->cost.ns), explain_per_kib(q, row->cost.cpu_ns),
+			 explain_per_kib(q, chosen->cost.ns),
+			 explain_per_kib(q, chosen->cost.cpu_ns));
 }
 
 /* Which of two refused routes is the better one; by copies, then by place. */
@@ -172,14 +174,17 @@ void explain_plan(const struct query *q, const struct cost_table *costs,
 	ret->route[0] = ret->snapshotted[0] = ret->delivered[0] = ret->note[0] = '\0';
 	ret->copies = 0;
 	ret->guarantee = q->guarantee;
-	ret->cost_ns = 0;
+	ret->time_ns = ret->cpu_ns = 0;
 	explain_refusals(q, costs, rows, chosen, forced, ret);
 	if (chosen < 0)
 		return;
 	r = costs->routes[chosen];
 	ret->copies = rows[chosen].fit.copies;
 	ret->guarantee = rows[chosen].fit.guarantee;
-	ret->cost_ns = ret->len == DECANT_TO_END ? 0 : rows[chosen].cost.cpu_ns;
+	if (ret->len != DECANT_TO_END) {
+		ret->time_ns = rows[chosen].cost.ns;
+		ret->cpu_ns = rows[chosen].cost.cpu_ns;
+	}
 	snprintf(ret->route, sizeof(ret->route), "%s", r->ops.name);
 	snprintf(ret->snapshotted, sizeof(ret->snapshotted), "%s",
 		 r->snapshotted ? r->snapshotted : "");

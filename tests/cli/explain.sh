@@ -16,7 +16,7 @@ only "  and makes nothing" fifo src
 run decant explain src new --json
 is "--json: the route's name is one of the list" \
 	"$(decant copy --route help | grep -cxF "$(json "$OUT" 'o["route"]')" | sed 's/[^0]/1/')" 1
-for key in copies guarantee snapshotted delivered cost_ns note bytes refused assumed; do
+for key in copies guarantee snapshotted delivered time_ns cpu_ns note bytes refused assumed; do
 	is "--json has $key" "$(json "$OUT" "'$key' in o")" True
 done
 is "  the bytes expected" "$(json "$OUT" 'o["bytes"]')" 3000000

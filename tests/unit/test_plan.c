@@ -302,10 +302,10 @@ static void test_better_first(void)
 	is_str(plan.refused[0].route, "moody", "fewest copies first");
 	is_str(plan.refused[1].route, "live", "then by place");
 	ref = refusal(&plan, "tee");
-	is_str(ref ? ref->why : NULL, "fits, but would cost 1000 ns/KiB against 100",
+	is_str(ref ? ref->why : NULL, "fits, but would cost more: 1000 ns/KiB (1000 of CPU) against 100 (100)",
 	       "what fits is told by its cost");
 	is_int(ref ? ref->copies : 99, 1, "with its copies");
-	is_int(plan.cost_ns, 6400, "the cost of the whole");
+	is_int(plan.cpu_ns, 6400, "the cost of the whole");
 	q.flags = DECANT_DIRECT;
 	q.checksum = DECANT_CHECKSUM_XXH3;
 	need(plan_choose(&q, NULL, &t, &plan, NULL, NULL) == -ENOTSUP, "no plan");
@@ -367,7 +367,7 @@ static void test_sentences(void)
 	has(p.note, "it is sealed");
 	has(p.note, "the peer is on this host");
 	has_not(p.note, "not of one instant");
-	ok(p.len == DECANT_TO_END && p.cost_ns == 0, "no length, no cost");
+	ok(p.len == DECANT_TO_END && p.cpu_ns == 0, "no length, no cost");
 	q.until = DECANT_UNTIL_SENT;
 	p = planned(q, "live", t);
 	has(p.delivered, "not waited for");

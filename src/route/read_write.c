@@ -17,10 +17,11 @@ static bool read_write_fits(const struct query *q, struct fit *fit)
 {
 	enum decant_end_kind from = q->from->kind, to = q->to->kind;
 
-	if (from == DECANT_END_MEMORY)
-		fit->copies--; /* no read */
-	if (to == DECANT_END_NULL || to == DECANT_END_MEMORY)
-		fit->copies -= fit->copies > 0; /* no write */
+	/* Memory needs no reading, or no writing; but for the checksum. */
+	if ((from == DECANT_END_MEMORY || to == DECANT_END_MEMORY) && !q->checksum)
+		fit->copies = 1;
+	if (to == DECANT_END_NULL)
+		fit->copies--;
 	return overlap_fits(q, fit);
 }
 

@@ -4,6 +4,13 @@
 
 #define WRITE_CHUNK_BYTES (1u << 20)
 
+static bool write_fits(const struct query *q, struct fit *fit)
+{
+	/* The checksum must be that of what was moved, and this memory is not ours. */
+	fit->copies += q->checksum != DECANT_CHECKSUM_NONE;
+	return true;
+}
+
 static int write_start(struct job *j)
 {
 	(void)j;
@@ -24,4 +31,5 @@ const struct route route_write = {
 	.snapshotted = "when the last write() returns",
 	.user_space = true,
 	.inline_small = true,
+	.fits = write_fits,
 };

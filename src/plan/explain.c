@@ -106,8 +106,10 @@ static void explain_refusal(const struct query *q, const struct route *r,
 		snprintf(ref->why, sizeof(ref->why), "fits, but another route was demanded");
 	else
 		snprintf(ref->why, sizeof(ref->why),
-			 "fits, but would cost more: %" PRIu64 " ns/KiB (%" PRIu64
+			 "fits, but would %s: %" PRIu64 " ns/KiB (%" PRIu64
 			 " of CPU) against %" PRIu64 " (%" PRIu64 ")",
+			 row->cost.score < chosen->cost.score ? "save too little to tell" :
+								"cost more",
 			 explain_per_kib(q, row->cost.ns), explain_per_kib(q, row->cost.cpu_ns),
 			 explain_per_kib(q, chosen->cost.ns),
 			 explain_per_kib(q, chosen->cost.cpu_ns));

@@ -55,6 +55,15 @@ static void plan_cost(const struct query *q, const struct cost_table *costs, uns
 		cost_add_fresh_map(ret, key->len);
 }
 
+/*
+ * By more than the measurements can tell apart: within a sixteenth, the place
+ * in the table decides.
+ */
+static bool plan_cheaper(uint64_t score, uint64_t than)
+{
+	return score < than - than / 16;
+}
+
 /* Index of the route, or -1.  No texts, no memory of those that do not fit. */
 static int plan_quick(const struct query *q, const char *forced, const struct cost_table *costs)
 {
@@ -72,7 +81,7 @@ static int plan_quick(const struct query *q, const char *forced, const struct co
 		    judge_route(costs->routes[i], i, q, &fit) != JUDGE_FITS)
 			continue;
 		plan_cost(q, costs, i, &key, &cost);
-		if (best >= 0 && cost.score >= best_score)
+		if (best >= 0 && !plan_cheaper(cost.score, best_score))
 			continue;
 		best = (int)i;
 		best_score = cost.score;
@@ -97,7 +106,7 @@ static int plan_full(const struct query *q, const char *forced, const struct cos
 		plan_cost(q, costs, i, &key, &rows[i].cost);
 		if (!plan_allowed(costs->routes[i], forced))
 			continue;
-		if (best < 0 || rows[i].cost.score < rows[best].cost.score)
+		if (best < 0 || plan_cheaper(rows[i].cost.score, rows[best].cost.score))
 			best = (int)i;
 	}
 	return best;

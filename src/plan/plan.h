@@ -15,7 +15,8 @@
 
 /*
  * The route for q, of the table's routes.  forced: the only name that is
- * allowed, or NULL.  Ties go to the earlier one.
+ * allowed, or NULL.  Costs within a sixteenth are a tie, which goes to the
+ * earlier one.
  *
  * ret (but for its size) is filled in also when nothing fits: ret->refused then
  * holds every reason, else those of the better routes (fewer copies, or earlier

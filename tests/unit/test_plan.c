@@ -271,6 +271,12 @@ static void test_costs(void)
 	cost_set(&t, "user", COST_FROM_FILE, COST_TO_TCP, &same);
 	cost_set(&t, "direct", COST_FROM_FILE, COST_TO_TCP, &same);
 	is_str(chosen(&t, ask(&file, &tcp, MIB), "tee"), "user", "ties go to the earlier");
+	same = flat(480);
+	cost_set(&t, "direct", COST_FROM_FILE, COST_TO_TCP, &same);
+	is_str(chosen(&t, ask(&file, &tcp, MIB), "tee"), "user", "so does what is hardly cheaper");
+	same = flat(460);
+	cost_set(&t, "direct", COST_FROM_FILE, COST_TO_TCP, &same);
+	is_str(chosen(&t, ask(&file, &tcp, MIB), "tee"), "direct", "but not what is cheaper");
 	user_costs.cold_ns = 9000000;
 	direct_costs.cold_ns = 1000000;
 	user_costs.ns[2] = 1;
@@ -302,7 +308,8 @@ static void test_better_first(void)
 	is_str(plan.refused[0].route, "moody", "fewest copies first");
 	is_str(plan.refused[1].route, "live", "then by place");
 	ref = refusal(&plan, "tee");
-	is_str(ref ? ref->why : NULL, "fits, but would cost more: 1000 ns/KiB (1000 of CPU) against 100 (100)",
+	is_str(ref ? ref->why : NULL,
+	       "fits, but would cost more: 1000 ns/KiB (1000 of CPU) against 100 (100)",
 	       "what fits is told by its cost");
 	is_int(ref ? ref->copies : 99, 1, "with its copies");
 	is_int(plan.cpu_ns, 6400, "the cost of the whole");
@@ -314,6 +321,32 @@ static void test_better_first(void)
 	is_int(plan.refused[FAKES - 2].copies, 2, "that is, this one");
 	is_str(plan.refused[FAKES - 1].route, "twin", "what is for other ends comes last");
 	is_int(plan.refused[FAKES - 1].copies, 1, "that is, the other");
+	caps_destroy(q.caps);
+}
+
+/* A route of fewer copies that is hardly cheaper, behind the one that is taken. */
+static void test_tie(void)
+{
+	struct query q = ask(&file, &tcp, 64 * KIB);
+	struct cost dear = flat(640000), one = flat(64000), other = flat(63000);
+	struct decant_plan plan = DECANT_PLAN_INIT;
+	const struct decant_refusal *ref;
+	static struct cost_table t;
+	unsigned i;
+
+	cost_init(&t, route_table, route_table_n);
+	for (i = 0; i < route_table_n; i++)
+		cost_set(&t, route_table[i]->ops.name, COST_FROM_FILE, COST_TO_TCP, &dear);
+	cost_set(&t, "map-send", COST_FROM_FILE, COST_TO_TCP, &one);
+	cost_set(&t, "sendfile", COST_FROM_FILE, COST_TO_TCP, &other);
+	q.guarantee = DECANT_LIVE;
+	q.map_warm = true;
+	q.caps = facts(NULL);
+	need(plan_choose(&q, NULL, &t, &plan, NULL, NULL) == 0, "plan");
+	is_str(plan.route, "map-send", "a tie goes to the earlier");
+	ref = refusal(&plan, "sendfile");
+	ok(ref && strstr(ref->why, "would save too little to tell"), "and it says so: %s",
+	   ref ? ref->why : "");
 	caps_destroy(q.caps);
 }
 
@@ -582,6 +615,7 @@ int main(void)
 	test_expectations();
 	test_costs();
 	test_better_first();
+	test_tie();
 	test_sentences();
 	test_sinks();
 	tap_case_arg(test_every_pair, NULL, "every pair of ends has a stable route");

@@ -103,6 +103,14 @@ int64_t end_read(struct end *e, uint64_t pos, void *buf, uint64_t len_bytes);
 int64_t end_write(struct end *e, uint64_t pos, const void *buf, uint64_t len_bytes, bool more);
 
 /*
+ * How many of n bytes, just read at pos of a file, the file still has.  A
+ * truncation first sets the size and then clears the rest of the last page,
+ * which a read that is under way copies as zeros: bytes that the file never
+ * held.  end_read() has done this already.
+ */
+int64_t end_kept(const struct end *e, uint64_t pos, int64_t n);
+
+/*
  * The bytes of a memory or zero source where they are, at most *len_bytes of
  * them (set to how many; 0: the end): a write to a descriptor may take them
  * from there.  NULL: this source must be read.  The caller must not touch them

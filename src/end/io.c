@@ -86,6 +86,22 @@ static bool end_undirect(struct end *e)
 	return true;
 }
 
+int64_t end_kept(const struct end *e, uint64_t pos, int64_t n)
+{
+	uint64_t at = e->offset + pos, size;
+	unsigned char byte;
+
+	if (n <= 0 || e->immutable || e->block_device)
+		return n;
+	size = end_size_now(e);
+	if (size == END_SIZE_UNKNOWN || (size >= at && size - at >= (uint64_t)n))
+		return n;
+	/* A file of /proc has the size 0 and gives bytes all the same. */
+	if (size == 0 && sys_pread(e->io_fd, &byte, 1, at) > 0)
+		return n;
+	return size > at ? (int64_t)(size - at) : 0;
+}
+
 static int64_t end_read_file(struct end *e, uint64_t pos, void *buf, uint64_t len)
 {
 	uint64_t at;
@@ -96,7 +112,7 @@ static int64_t end_read_file(struct end *e, uint64_t pos, void *buf, uint64_t le
 	n = sys_pread(e->io_fd, buf, len, at);
 	if (n == -EINVAL && end_undirect(e))
 		n = sys_pread(e->io_fd, buf, len, at);
-	return n;
+	return end_kept(e, pos, n);
 }
 
 static int64_t end_read_pipe(struct end *e, void *buf, uint64_t len)

@@ -15,29 +15,43 @@
 
 /* Sources that cannot be read again are taken in smaller pieces. */
 #define PLAIN_STREAM_MAX_BYTES (256u << 10)
+#define PLAIN_SMALL_BYTES (16u << 10)
 
+/* What is read into the scratch is copied, and once more when it leaves. */
 static unsigned plain_copies(const struct job *j)
 {
-	unsigned n = 0;
+	return j->to.kind == DECANT_END_NULL ? 1 : 2;
+}
 
-	if (j->from.kind != DECANT_END_MEMORY)
-		n++;
-	if (j->to.kind != DECANT_END_NULL && j->to.kind != DECANT_END_MEMORY)
-		n++;
-	return n;
+/*
+ * A few pages into the scratch.  Without a zero among them nothing was cleared
+ * by a truncation, and the question for the size is saved.
+ */
+static int64_t plain_read_small(struct job *j, void *buf, uint64_t len)
+{
+	struct iovec iov = { .iov_base = buf, .iov_len = len };
+	uint64_t at = j->from.offset + j->taken;
+	int64_t n;
+
+	if (j->q->nowait)
+		n = sys_preadv2(j->from.io_fd, &iov, 1, at, RWF_NOWAIT);
+	else
+		n = sys_pread(j->from.io_fd, buf, len, at);
+	if (n == -EINVAL)
+		return end_read(&j->from, j->taken, buf, len); /* opened with O_DIRECT */
+	return n > 0 && memchr(buf, 0, (size_t)n) ? end_kept(&j->from, j->taken, n) : n;
 }
 
 static int64_t plain_read(struct job *j, void *buf, uint64_t len)
 {
-	struct iovec iov = { .iov_base = buf, .iov_len = len };
-
-	if (!j->q->nowait || j->from.kind != DECANT_END_FILE)
-		return end_read(&j->from, j->taken, buf, len);
-	return sys_preadv2(j->from.io_fd, &iov, 1, j->from.offset + j->taken, RWF_NOWAIT);
+	if (j->from.kind == DECANT_END_FILE && (len <= PLAIN_SMALL_BYTES || j->q->nowait))
+		return plain_read_small(j, buf, len);
+	return end_read(&j->from, j->taken, buf, len);
 }
 
 /* Write what was read; *ret_done: how much the sink took. */
-static int plain_write(struct job *j, const unsigned char *buf, uint64_t len, uint64_t *ret_done)
+static int plain_write(struct job *j, const unsigned char *buf, uint64_t len, unsigned copies,
+		       uint64_t *ret_done)
 {
 	uint64_t done = 0;
 	int64_t n = 0;
@@ -52,7 +66,7 @@ static int plain_write(struct job *j, const unsigned char *buf, uint64_t len, ui
 		}
 		job_hash(j, buf + done, (uint64_t)n);
 		done += (uint64_t)n;
-		job_sent(j, (uint64_t)n, plain_copies(j));
+		job_sent(j, (uint64_t)n, copies);
 	}
 	*ret_done = done;
 	if (n == -EAGAIN) {
@@ -66,7 +80,8 @@ static int plain_leftover(struct job *j)
 {
 	struct job_queue *q = j->q;
 	uint64_t done;
-	int r = plain_write(j, q->leftover + q->leftover_off, q->leftover_len - q->leftover_off, &done);
+	int r = plain_write(j, q->leftover + q->leftover_off, q->leftover_len - q->leftover_off,
+			    plain_copies(j), &done);
 
 	q->leftover_off += done;
 	if (q->leftover_off == q->leftover_len) {
@@ -117,7 +132,7 @@ static int plain_failed_read(struct job *j, int64_t n)
 static int plain_from_view(struct job *j, const void *view, uint64_t want)
 {
 	uint64_t done;
-	int r = plain_write(j, view, want, &done);
+	int r = plain_write(j, view, want, j->to.kind == DECANT_END_NULL ? 0 : 1, &done);
 
 	job_took(j, done);
 	if (r == -EFAULT)
@@ -129,12 +144,13 @@ static int plain_from_view(struct job *j, const void *view, uint64_t want)
 
 static int plain_to_room(struct job *j, void *room, uint64_t want)
 {
-	int64_t n = plain_read(j, room, want);
+	/* The caller's memory is not for us to look at. */
+	int64_t n = end_read(&j->from, j->taken, room, want);
 
 	if (n <= 0)
 		return plain_failed_read(j, n);
 	job_took(j, (uint64_t)n);
-	job_sent(j, (uint64_t)n, plain_copies(j));
+	job_sent(j, (uint64_t)n, 1);
 	return job_all_taken(j) ? STEP_DONE : STEP_MORE;
 }
 
@@ -180,7 +196,7 @@ int job_plain_step(struct job *j, uint64_t chunk_bytes)
 		return plain_failed_read(j, n);
 	if (!j->from.seekable)
 		job_took(j, (uint64_t)n);
-	r = plain_write(j, buf, (uint64_t)n, &done);
+	r = plain_write(j, buf, (uint64_t)n, plain_copies(j), &done);
 	if (j->from.seekable)
 		job_took(j, done);
 	else if (r == STEP_WAIT && plain_keep(j, buf + done, (uint64_t)n - done) < 0)

@@ -95,6 +95,8 @@ static int copy_transfer(struct copy *c, struct decant_transfer *t)
 	r = decant_plan(c->engine, t, plan);
 	if (r < 0) {
 		(void)copy_failed(c, r, decant_strerror(c->engine));
+		if (r == -ENOTSUP)
+			c->report.hint = engine_advice(c->engine, t);
 	} else {
 		c->report.guarantee = plan->guarantee;
 		if (c->o.verbose)

@@ -69,6 +69,8 @@ static int explain_plan(struct explain *x)
 	else
 		cli_error("%s", text.message);
 	free(plan);
+	if (r == -ENOTSUP)
+		cli_hint(engine_advice(x->engine, &t));
 	return r < 0 ? CLI_FAILED : CLI_OK;
 }
 

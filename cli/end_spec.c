@@ -68,6 +68,22 @@ static int end_spec_zero(const char *rest, struct end_spec *spec, struct err *e)
 	return 0;
 }
 
+static bool end_spec_is_port(const char *text)
+{
+	size_t n = strspn(text, "0123456789");
+
+	return n > 0 && n <= 5 && text[n] == '\0';
+}
+
+static int end_spec_no_port(const char *rest, const struct end_spec *spec, struct err *e)
+{
+	if (spec->kind == END_SPEC_TCP_LISTEN && end_spec_is_port(rest))
+		return err_set(e, -EINVAL, "%.60s: the port is missing; or, if that is the port, "
+			       "the address: tcp-listen::%.5s for loopback, "
+			       "tcp-listen:0.0.0.0:%.5s for all", spec->text, rest, rest);
+	return err_set(e, -EINVAL, "%.60s: the port is missing", spec->text);
+}
+
 /* The host in front of the last colon, or in brackets; *port behind it. */
 static int end_spec_host(const char *rest, struct end_spec *spec, const char **port,
 			 struct err *e)
@@ -84,7 +100,7 @@ static int end_spec_host(const char *rest, struct end_spec *spec, const char **p
 	} else {
 		end = strrchr(rest, ':');
 		if (!end)
-			return err_set(e, -EINVAL, "%.60s: the port is missing", spec->text);
+			return end_spec_no_port(rest, spec, e);
 		if (memchr(rest, ':', (size_t)(end - rest)))
 			return err_set(e, -EINVAL, "%.60s: an IPv6 address goes in brackets",
 				       spec->text);
@@ -142,6 +158,16 @@ static size_t end_spec_word(const char *text)
 	return n > 1 && text[0] != '-' && text[n] == ':' ? n + 1 : 0;
 }
 
+/* "host:80", "10.0.0.1:80": who says that means a peer, not a file of that name. */
+static bool end_spec_is_peer(const char *text, size_t word)
+{
+	size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				"0123456789.-");
+	const char *dot = memchr(text, '.', n);
+
+	return n > 0 && text[n] == ':' && end_spec_is_port(text + n + 1) && (word || dot);
+}
+
 int end_spec_parse(const char *text, bool sink, struct end_spec *ret, struct err *reterr)
 {
 	struct end_spec spec = { .text = text, .fd = -1, .size_bytes = END_SPEC_NO_SIZE };
@@ -156,6 +182,9 @@ int end_spec_parse(const char *text, bool sink, struct end_spec *ret, struct err
 		*ret = spec;
 		return 0;
 	}
+	if (!word && end_spec_is_peer(text, word))
+		return err_set(reterr, -EINVAL, "%.40s: a peer is tcp:%.40s, a file of that name "
+			       "./%.40s", text, text, text);
 	if (!word) {
 		spec.kind = END_SPEC_PATH;
 		spec.path = text;
@@ -176,6 +205,10 @@ int end_spec_parse(const char *text, bool sink, struct end_spec *ret, struct err
 			*ret = spec;
 		return r;
 	}
+	if (end_spec_is_peer(text, word))
+		return err_set(reterr, -EINVAL, "%.40s: no kind of end is called '%.*s' (a peer: "
+			       "tcp:%.40s; a file of that name: ./%.40s)", text,
+			       (int)(word > 40 ? 40 : word), text, text, text);
 	return err_set(reterr, -EINVAL, "%.40s: no kind of end is called '%.*s' (a file of that "
 		       "name: ./%.40s)", text, (int)(word > 40 ? 40 : word), text, text);
 }

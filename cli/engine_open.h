@@ -10,4 +10,7 @@
 /* --backend, --workers, --mask.  0 or a negative errno with a sentence. */
 int engine_open(struct decant **ret, const struct copy_options *o, struct err *reterr);
 
+/* What can be done about -ENOTSUP; NULL: nothing but to ask for something else. */
+const char *engine_advice(struct decant *d, const struct decant_transfer *t);
+
 #endif

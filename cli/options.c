@@ -139,7 +139,16 @@ struct options_walk {
 	int argc, next;   /* next: index of the argument after the one at hand */
 	char *const *argv;
 	void *target;
+	const struct option_row *bare; /* the last one that may have a value, and had none */
 };
+
+static int options_too_many(const struct options_walk *w, const char *arg, struct err *e)
+{
+	if (w->bare)
+		return err_set(e, -EINVAL, "%.60s: one word too many (a value of --%s is written "
+			       "--%s=%s)", arg, w->bare->name, w->bare->name, w->bare->arg);
+	return err_set(e, -EINVAL, "%.60s: one word too many", arg);
+}
 
 /* "--name", "--name=arg", "--name arg". */
 static int options_long(struct options_walk *w, const char *arg, struct err *e)
@@ -163,6 +172,8 @@ static int options_long(struct options_walk *w, const char *arg, struct err *e)
 			return err_set(e, -EINVAL, "--%s: %s is missing", row->name, row->arg);
 		value = w->argv[w->next++];
 	}
+	if (!value && row->optional)
+		w->bare = row;
 	r = option_set(row, value, w->target, e);
 	return r < 0 ? err_wrap(e, -EINVAL, "--%s", row->name) : 0;
 }
@@ -170,6 +181,8 @@ static int options_long(struct options_walk *w, const char *arg, struct err *e)
 /* "-f", "-fq", "-n5", "-n 5". */
 static int options_short(struct options_walk *w, const char *arg, struct err *e)
 {
+	const struct option_row *before = NULL; /* may have a value, and had none */
+
 	for (const char *p = arg + 1; *p; p++) {
 		const struct option_row *row = NULL;
 		const char *value = NULL;
@@ -177,8 +190,12 @@ static int options_short(struct options_walk *w, const char *arg, struct err *e)
 		for (size_t i = 0; i < w->rows_n && !row; i++)
 			if (w->rows[i].letter == *p)
 				row = &w->rows[i];
+		if (!row && *p == '=' && before)
+			return err_set(e, -EINVAL, "-%c: a value needs the long name: --%s%.40s",
+				       before->letter, before->name, p);
 		if (!row)
 			return err_set(e, -EINVAL, "-%c: no such option", *p);
+		before = row->optional ? row : NULL;
 		if (row->arg && !row->optional) {
 			if (p[1])
 				value = p + 1;
@@ -214,7 +231,7 @@ int options_parse(const struct option_row *rows, size_t rows_n, int argc, char *
 		}
 		if (only_operands || arg[0] != '-' || arg[1] == '\0') {
 			if (operands_n == operands_max)
-				return err_set(reterr, -EINVAL, "%.60s: one word too many", arg);
+				return options_too_many(&w, arg, reterr);
 			operands[operands_n++] = arg;
 			continue;
 		}

@@ -18,8 +18,7 @@ static const char *plan_guarantee_meaning(uint32_t guarantee)
 {
 	if (guarantee == DECANT_LIVE)
 		return "live: a later change of the source may reach the receiver";
-	return "stable: every byte is one that the source held before SNAPSHOTTED; several pages "
-	       "are not taken at one instant";
+	return "stable: every byte is one that the source held before SNAPSHOTTED";
 }
 
 static const char *plan_cost(char *buf, size_t size, const struct decant_plan *plan)
@@ -34,6 +33,17 @@ static const char *plan_cost(char *buf, size_t size, const struct decant_plan *p
 		       plan->len ? (double)plan->time_ns * 1024 / (double)plan->len : 0.0,
 		       plan->len ? (double)plan->cpu_ns * 1024 / (double)plan->len : 0.0);
 	return buf;
+}
+
+/* "route NAME: ..." and "no route from ...", without what the row's name says. */
+static const char *plan_why_none(const char *message)
+{
+	static const char *const heads[] = { "no route ", "route " };
+
+	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++)
+		if (strncmp(message, heads[i], strlen(heads[i])) == 0)
+			return message + strlen(heads[i]);
+	return message;
 }
 
 struct plan_rows {
@@ -145,7 +155,7 @@ void plan_text_print(FILE *f, const struct plan_text *t)
 		plan_row(&rows, "expected cost", plan_cost(cost, sizeof(cost), plan), TEXT_PLAIN);
 		plan_row(&rows, "note", plan->note, TEXT_PLAIN);
 	} else {
-		plan_row(&rows, "route", t->message, TEXT_BAD);
+		plan_row(&rows, "no route", plan_why_none(t->message), TEXT_BAD);
 	}
 	plan_row(&rows, "assumed", t->from_assumed, TEXT_PLAIN);
 	plan_row(&rows, t->from_assumed[0] ? "" : "assumed", t->to_assumed, TEXT_PLAIN);

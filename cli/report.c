@@ -142,7 +142,7 @@ void report_failure(const struct report *r)
 			      PRIu64 "\n", r->end.bytes, r->end.offset);
 	if (r->partial)
 		(void)fprintf(stderr, "  what arrived was kept as %s\n", r->partial);
-	cli_hint(cli_advice(r->error));
+	cli_hint(r->hint ? r->hint : cli_advice(r->error));
 }
 
 void report_summary(FILE *f, const struct report *r)

@@ -25,6 +25,7 @@ struct report {
 	struct decant_event end; /* DECANT_ENDED; zeroes before */
 	char *partial;         /* what was kept, or NULL; owned */
 	const char *listening; /* where we listened, or NULL */
+	const char *hint;      /* what can be done, where the error does not tell; or NULL */
 };
 
 void report_event(struct report *r, const struct decant_event *event);

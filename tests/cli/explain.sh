@@ -103,7 +103,11 @@ status 1 "a route that does not fit"
 prints "this route needs memory" "  with the reason"
 run decant explain src new --route vmsplice --json
 status 1 "  as JSON"
+ok "  --live would not help, and is not recommended" test ! -s "$ERR"
 is "  with the code" "$(json "$OUT" 'o["error"]["code"]')" ENOTSUP
+run decant explain src tcp:localhost:80 --route sendfile
+status 1 "a live route where stable is asked for"
+says "hint: --live" "  --live would help"
 
 # Flags change the plan.
 run decant explain mem:1M fifo --json
@@ -123,7 +127,7 @@ run decant explain src fifo --direct
 status 0 "--direct"
 run decant explain src fifo --direct --route read-write
 status 1 "  refuses routes through the page cache"
-prints "route read-write: " "  with the reason"
+prints "no route  read-write: " "  with the reason"
 run decant explain src null: -v
 prints "this route needs" "-v lists routes for other ends, too"
 run decant explain src null:

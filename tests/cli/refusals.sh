@@ -9,6 +9,10 @@ for command in copy explain; do
 	usage "FROM and TO are missing" "$command"
 	usage "TO is missing" "$command" a
 	usage "one word too many" "$command" a b c
+	usage "--checksum=KIND" "$command" --checksum sha256 a b
+	usage "--progress=2" "$command" a b -p=2
+	usage "tcp:10.0.0.1:9000" "$command" a 10.0.0.1:9000
+	usage "tcp-listen::9000" "$command" a tcp-listen:9000
 	usage "no such option" "$command" a b --nonsense
 	usage "-z: no such option" "$command" a b -z
 	usage "SIZE is missing" "$command" a b --length

@@ -204,7 +204,7 @@ int end_init(struct end *ret, const struct decant_end *said, enum end_side side,
 {
 	struct end e = {
 		.kind = said->kind, .side = side, .fd = -1, .io_fd = -1, .mem_fd = -1,
-		.lease_fd = -1, .offset = said->offset, .size = END_SIZE_UNKNOWN, .nosignal = true,
+		.offset = said->offset, .size = END_SIZE_UNKNOWN, .nosignal = true,
 	};
 	int r;
 

@@ -58,7 +58,6 @@ struct end {
 	bool terminal;
 	bool master;        /* the program's side of a pseudo-terminal */
 	int mem_fd;         /* /proc/PID/mem, where process_vm_readv is refused */
-	int lease_fd;
 };
 
 /*
@@ -119,20 +118,6 @@ int64_t end_kept(const struct end *e, uint64_t pos, int64_t n);
 const void *end_view(const struct end *e, uint64_t pos, uint64_t *len_bytes);
 /* Likewise the room of a memory sink, for a read from a descriptor. */
 void *end_room(const struct end *e, uint64_t pos, uint64_t *len_bytes);
-
-/*
- * A read lease on a regular source, on a descriptor of our own: while it
- * holds, nobody can open the file for writing or truncate it.  The one who
- * tries waits (or gets EAGAIN) until the lease is dropped, at most
- * /proc/sys/fs/lease-break-time seconds; nobody is sent a signal, so ask.
- * Only the source is still: pages that a socket queue holds by reference are
- * safe only as long as the lease is held.
- * -EAGAIN: it is open for writing.  -EACCES: not our file.  -ENOTSUP.
- */
-int end_lease_take(struct end *e, struct caps *caps, struct err *reterr);
-/* False: somebody waits for the end of the lease, or it is gone already. */
-bool end_lease_holds(const struct end *e);
-void end_lease_drop(struct end *e);
 
 /* Open the same file again through /proc/self/fd; O_CLOEXEC is added. */
 int end_reopen(int fd, int flags);

@@ -143,5 +143,4 @@ void end_close(struct end *e, uint64_t moved_bytes)
 	if (e->mem_fd >= 0)
 		(void)sys_close(e->mem_fd);
 	e->mem_fd = -1;
-	end_lease_drop(e);
 }

@@ -459,59 +459,6 @@ static void test_master(void)
 	ok(fill_by(&to, 1 << 20) > 0, "so that it never waits");
 }
 
-/* ------------------------------------------------------------------- leases */
-
-/* In another process: what open(2) says, without waiting. */
-static int other_opens(const char *path)
-{
-	int status;
-	pid_t pid = fork();
-
-	need(pid >= 0, "fork");
-	if (pid == 0)
-		_exit(open(path, O_WRONLY | O_NONBLOCK) < 0 ? errno : 0);
-	need(waitpid(pid, &status, 0) == pid && WIFEXITED(status), "wait");
-	return WEXITSTATUS(status);
-}
-
-static void test_lease(void)
-{
-	char path[] = "/tmp/decant-lease-XXXXXX";
-	struct err err = { "" };
-	struct end e;
-	int fd = mkstemp(path), ro = open(path, O_RDONLY), fds[2];
-
-	need(fd >= 0 && ro >= 0 && pipe(fds) == 0, "files");
-	signal(SIGURG, on_sigpipe); /* SIGIO is left to kill us */
-	new_caps(NULL);
-	e = opened_fd(DECANT_END_FILE, ro, 0, END_SOURCE);
-	ok(!end_lease_holds(&e), "no lease yet");
-	is_int(end_lease_take(&e, caps, &err), -EAGAIN, "a file that is open for writing has none");
-	ok(strstr(err.text, "open for writing"), "and it says so: %s", err.text);
-	close(fd);
-	is_int(end_lease_take(&e, caps, &err), 0, "a file that nobody writes has one");
-	is_int(end_lease_take(&e, caps, &err), 0, "once is enough");
-	ok(end_lease_holds(&e), "it holds");
-	is_int(other_opens(path), EAGAIN, "another process cannot open it for writing");
-	ok(!end_lease_holds(&e), "and that can be seen");
-	is_int(pipes_broken, 0, "no signal was sent");
-	end_lease_drop(&e);
-	is_int(other_opens(path), 0, "afterwards it can");
-	end_lease_drop(&e);
-	is_int(end_lease_take(&e, caps, &err), 0, "a lease again");
-	end_close(&e, 0);
-	is_int(other_opens(path), 0, "the end's close gives it back");
-	new_caps("lease");
-	is_int(end_lease_take(&e, caps, &err), -ENOTSUP, "none with the fact masked");
-	is_str(err.text, "lease: masked", "and it says so");
-	new_caps(NULL);
-	e = opened_fd(DECANT_END_PIPE, fds[0], 0, END_SOURCE);
-	is_int(end_lease_take(&e, caps, &err), -ENOTSUP, "a pipe has none");
-	e = opened_fd(DECANT_END_FILE, ro, 0, END_SINK);
-	is_int(end_lease_take(&e, caps, &err), -ENOTSUP, "a sink has none");
-	unlink(path);
-}
-
 /* ------------------------------------------------------- calls that fail */
 
 #ifdef DECANT_FAULTS
@@ -542,8 +489,6 @@ static void whole_life(struct decant_end said, enum end_side side)
 		n = side == END_SOURCE ? end_read(&e, 0, buf, 3) :
 					 end_write(&e, 0, buf, 3, false);
 		ok(n >= -4095 && n <= 3, "a result in its bounds");
-		if (side == END_SOURCE && end_lease_take(&e, caps, &err) == 0)
-			(void)end_lease_holds(&e);
 	} else {
 		ok(err.text[0], "a failed open has a sentence");
 	}
@@ -620,7 +565,6 @@ int main(void)
 	tap_case_arg(test_process, "process_vm", "memory of a process, as a file");
 	tap_case("devices and terminals", test_other);
 	tap_case("masters of terminals", test_master);
-	tap_case("leases", test_lease);
 	tap_case("every call fails once", test_faults);
 	caps_destroy(caps);
 	return done();

@@ -10,6 +10,7 @@
 #include "route/holes.h"
 #include "route/overlap.h"
 #include "route/routes.h"
+#include "route/window.h"
 #include "sys/sys.h"
 
 #define COPY_RANGE_CHUNK_BYTES (16u << 20)
@@ -71,6 +72,22 @@ static int copy_range_sent(struct job *j, uint64_t len, unsigned copies)
 	return job_all_taken(j) ? STEP_DONE : STEP_MORE;
 }
 
+/*
+ * n bytes were copied: those that the source still has (see window.h).  What
+ * was cleared under the copy is taken off the sink again where it is its end.
+ */
+static int copy_range_kept(struct job *j, uint64_t n)
+{
+	uint64_t have = window_left(j, j->taken, n);
+	int r = copy_range_sent(j, have, j->copies);
+
+	if (have == n)
+		return r;
+	if (j->to.size_seen <= j->to.offset + j->sent)
+		(void)sys_ftruncate(j->to.io_fd, j->to.offset + j->sent);
+	return window_shrank(j, j->sent);
+}
+
 /* A run of data.  Which side failed the kernel does not say: a read will. */
 static int copy_range_data(struct job *j, struct copy_range *c, uint64_t len)
 {
@@ -78,7 +95,7 @@ static int copy_range_data(struct job *j, struct copy_range *c, uint64_t len)
 	ssize_t n = sys_copy_file_range(j->from.io_fd, &from, j->to.io_fd, &to, len, 0);
 
 	if (n > 0)
-		return copy_range_sent(j, (uint64_t)n, j->copies);
+		return copy_range_kept(j, (uint64_t)n);
 	if (n == -ENOSPC || n == -EDQUOT || n == -EFBIG || n == -EPERM || n == -ETXTBSY)
 		return job_fail_sink(j, (int)n);
 	c->plain = true;

@@ -15,6 +15,10 @@
 #define PROGRESS_RATE_NS UINT64_C(500000000)
 #define PROGRESS_BAR_MIN 10
 #define PROGRESS_BAR_MAX 40
+/* "1023.9 MiB", and what stands behind the bar: both keep their place. */
+#define PROGRESS_BYTES_COLUMNS 10
+#define PROGRESS_TAIL_COLUMNS 49
+#define PROGRESS_WIDE_COLUMNS (5 + PROGRESS_BAR_MIN + 3 + PROGRESS_TAIL_COLUMNS)
 
 void progress_start(struct progress *p, int fd, uint64_t total, uint64_t now_ns,
 		    struct waiter *w)
@@ -75,17 +79,19 @@ void progress_render(char buf[PROGRESS_LINE_MAX], const struct progress *p, uint
 	char bar[PROGRESS_BAR_MAX + 8] = "", left[64], tail[256], head[16] = "";
 	bool known = p->total != DECANT_TO_END && p->total > 0;
 	double share = known ? (double)p->bytes / (double)p->total : 0;
+	int column = known && width >= PROGRESS_WIDE_COLUMNS ? PROGRESS_BYTES_COLUMNS : 0;
 	size_t used;
 
 	if (share > 1)
 		share = 1;
 	progress_left(left, sizeof(left), p, now_ns);
-	(void)snprintf(tail, sizeof(tail), "%s%s%s  %s/s%s", text_bytes(done, p->bytes),
-		       known ? " of " : "", known ? text_bytes(total, p->total) : "",
+	(void)snprintf(tail, sizeof(tail), "%*s%s%s  %*s/s%s", column, text_bytes(done, p->bytes),
+		       known ? " of " : "", known ? text_bytes(total, p->total) : "", column,
 		       text_bytes(rate, (uint64_t)p->rate), left);
 	if (known)
 		(void)snprintf(head, sizeof(head), "%3u%% ", (unsigned)(share * 100));
-	used = strlen(head) + strlen(tail) + 3;
+	used = strlen(tail) < PROGRESS_TAIL_COLUMNS ? PROGRESS_TAIL_COLUMNS : strlen(tail);
+	used += strlen(head) + 3;
 	if (known && width > used)
 		progress_bar(bar, sizeof(bar), share, width - (unsigned)used);
 	(void)snprintf(buf, PROGRESS_LINE_MAX, "%s%s%s", head, bar, tail);

@@ -85,11 +85,19 @@ static void test_bar(void)
 	};
 
 	progress_render(line, &p, 3 * SECOND, 79);
-	is_str(line, " 25% [======>                 ] 250.0 MiB of 1000.0 MiB  100.0 MiB/s  "
+	is_str(line, " 25% [=====>                ]  250.0 MiB of 1000.0 MiB   100.0 MiB/s  "
 	       "0:08 left", "a quarter is done");
 	ok(text_columns(line) <= 79, "it fits");
-	progress_render(line, &p, 3 * SECOND, 50);
-	ok(!strchr(line, '['), "no bar where there is no room for one");
+	p.bytes = 9 << 20;
+	p.rate = 9 << 20;
+	progress_render(line, &p, 3 * SECOND, 79);
+	is_str(line, "  0% [>                     ]    9.0 MiB of 1000.0 MiB     9.0 MiB/s  "
+	       "1:50 left", "everything keeps its place");
+	p.bytes = 250 << 20;
+	p.rate = 100 << 20;
+	progress_render(line, &p, 3 * SECOND, 54);
+	is_str(line, " 25% 250.0 MiB of 1000.0 MiB  100.0 MiB/s  0:08 left",
+	       "no bar where there is no room for one");
 	for (unsigned width = 10; width < 300; width += 7) {
 		progress_render(line, &p, 3 * SECOND, width);
 		if (text_columns(line) > width)

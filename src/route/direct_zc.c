@@ -9,6 +9,10 @@
  *	            |
  *	            v   done: taken, hashed, then sent
  *	        | piece |
+ *
+ * While the sink takes each piece at once the disk is what is slow, and reads
+ * run deep; where it does not, one read ahead is enough, so that a peer that
+ * stalls keeps little memory.
  */
 #include <errno.h>
 
@@ -32,6 +36,8 @@ struct direct_zc {
 	struct zerocopy_piece *piece; /* being sent, or NULL */
 	struct direct_zc_read reads[DIRECT_ZC_READS];
 	unsigned head, reads_n;
+	unsigned depth;               /* reads that may be in flight now */
+	unsigned pushes;              /* sends that the piece took so far */
 	uint64_t ahead;               /* bytes asked for and not yet taken */
 	bool no_buffer;               /* the last time that one was wanted */
 };
@@ -48,6 +54,7 @@ static int direct_zc_start(struct job *j)
 		free(s);
 		return r;
 	}
+	s->depth = 1;
 	zerocopy_init(&s->z, j, ZEROCOPY_RING, false, 0);
 	if (!j->to.tcp || !caps_has(job_caps(j), FACT_SEND_ZC))
 		s->z.plain = true;
@@ -85,7 +92,7 @@ static bool direct_zc_ask(struct job *j)
 	uint64_t want;
 	struct zerocopy_piece *p;
 
-	if (s->reads_n == DIRECT_ZC_READS)
+	if (s->reads_n >= s->depth)
 		return false;
 	want = direct_zc_want(j);
 	if (want == 0)
@@ -154,6 +161,7 @@ static int direct_zc_take(struct job *j)
 	p->data = p->buffer->data + rd->blocks.skip;
 	p->len_bytes = got;
 	s->piece = p;
+	s->pushes = 0;
 	job_took(j, got);
 	job_hash(j, p->data, got);
 	return 0;
@@ -179,6 +187,14 @@ static int direct_zc_idle(struct job *j)
 	return zerocopy_idle(&s->z) ? STEP_MORE : zerocopy_wait(&s->z);
 }
 
+/* All of the piece is with the kernel. */
+static void direct_zc_sent(struct direct_zc *s)
+{
+	zerocopy_piece_over(&s->z, s->piece);
+	s->piece = NULL;
+	s->depth = s->pushes > 1 ? 1 : s->depth < DIRECT_ZC_READS ? s->depth + 1 : s->depth;
+}
+
 static bool direct_zc_head_done(const struct direct_zc *s)
 {
 	return s->reads_n > 0 && request_done(&s->reads[s->head].r);
@@ -191,10 +207,8 @@ static int direct_zc_step(struct job *j)
 
 	if (r < 0)
 		return r;
-	if (s->piece && s->piece->done_bytes == s->piece->len_bytes) {
-		zerocopy_piece_over(&s->z, s->piece);
-		s->piece = NULL;
-	}
+	if (s->piece && s->piece->done_bytes == s->piece->len_bytes)
+		direct_zc_sent(s);
 	while (!s->piece && direct_zc_head_done(s)) {
 		r = direct_zc_take(j);
 		if (r < 0)
@@ -208,7 +222,10 @@ static int direct_zc_step(struct job *j)
 		return job_fail(j, -EFAULT, "direct-zc: the kernel cannot read our buffer");
 	if (zerocopy_sending(&s->z))
 		return STEP_WAIT;
-	return s->piece ? zerocopy_push(&s->z, s->piece, UINT64_MAX) : direct_zc_idle(j);
+	if (!s->piece)
+		return direct_zc_idle(j);
+	s->pushes++;
+	return zerocopy_push(&s->z, s->piece, UINT64_MAX);
 }
 
 static bool direct_zc_fits(const struct query *q, struct fit *fit)

@@ -10,12 +10,15 @@
 #include "route/window.h"
 #include "sys/sys.h"
 
-/* Plain pieces in between, when no buffer is to be had. */
-#define READ_ZC_PLAIN_BYTES (256u << 10)
+/*
+ * What is read at a time, into one buffer after the other until it is full: it
+ * is sent while the cache still has it, and a peer that stalls keeps no more.
+ */
+#define READ_ZC_BYTES (256u << 10)
 
 struct read_zc {
 	struct zerocopy z;
-	struct zerocopy_piece *piece; /* being sent, or NULL */
+	struct zerocopy_piece *piece; /* being filled and sent, or NULL */
 };
 
 static const enum fact read_zc_needs[] = { FACT_IO_URING, FACT_SEND_ZC, FACT_NONE };
@@ -40,28 +43,39 @@ static void read_zc_finish(struct job *j)
 	j->priv = NULL;
 }
 
+static void read_zc_close(struct read_zc *s)
+{
+	if (s->piece)
+		zerocopy_piece_over(&s->z, s->piece);
+	s->piece = NULL;
+}
+
 static int read_zc_end(struct job *j)
 {
 	struct read_zc *s = j->priv;
 
+	read_zc_close(s);
 	job_snapshotted(j, 0); /* the rest of the way is in our buffers */
 	return zerocopy_idle(&s->z) ? STEP_DONE : zerocopy_wait(&s->z);
 }
 
 static int read_zc_plain(struct job *j)
 {
-	int r = job_plain_step(j, READ_ZC_PLAIN_BYTES);
+	int r = job_plain_step(j, READ_ZC_BYTES);
 
 	return r == STEP_DONE ? read_zc_end(j) : r;
 }
 
-/* The next piece of the source into a buffer of its own. */
-static int read_zc_fill(struct job *j, uint64_t want)
+/* A buffer with room in it.  0, or STEP_*, or the job's error. */
+static int read_zc_room(struct job *j)
 {
 	struct read_zc *s = j->priv;
-	struct zerocopy_piece *p = zerocopy_piece(&s->z);
-	int64_t n;
+	struct zerocopy_piece *p = s->piece;
 
+	if (p && p->len_bytes < p->buffer->size_bytes)
+		return 0;
+	read_zc_close(s);
+	p = zerocopy_piece(&s->z);
 	if (!p)
 		return zerocopy_wait(&s->z);
 	p->buffer = job_buffer_get(j);
@@ -69,30 +83,46 @@ static int read_zc_fill(struct job *j, uint64_t want)
 		zerocopy_piece_over(&s->z, p);
 		return read_zc_plain(j);
 	}
-	n = end_read(&j->from, j->taken, p->buffer->data,
-		     want < p->buffer->size_bytes ? want : p->buffer->size_bytes);
+	p->data = p->buffer->data;
+	s->piece = p;
+	return 0;
+}
+
+/* The next bytes of the source, behind those that the buffer has. */
+static int read_zc_fill(struct job *j, uint64_t want)
+{
+	struct read_zc *s = j->priv;
+	int r = read_zc_room(j);
+	struct zerocopy_piece *p = s->piece;
+	unsigned char *at;
+	int64_t n;
+
+	if (r != 0)
+		return r;
+	at = p->buffer->data + p->len_bytes;
+	if (want > p->buffer->size_bytes - p->len_bytes)
+		want = p->buffer->size_bytes - p->len_bytes;
+	n = end_read(&j->from, j->taken, at, want);
 	/* Bytes that were cut off while they were read may be zeros. */
 	if (n > 0 && j->from.kind == DECANT_END_FILE)
 		n = (int64_t)window_left(j, j->taken, (uint64_t)n);
 	if (n > 0) {
-		p->data = p->buffer->data;
-		p->len_bytes = (uint64_t)n;
-		s->piece = p;
+		p->len_bytes += (uint64_t)n;
 		job_took(j, (uint64_t)n);
-		job_hash(j, p->data, (uint64_t)n);
+		job_hash(j, at, (uint64_t)n);
 		if (job_all_taken(j))
 			job_snapshotted(j, 0);
 		return zerocopy_push(&s->z, p, UINT64_MAX);
 	}
-	zerocopy_piece_over(&s->z, p);
 	if (n == -EAGAIN) {
+		read_zc_close(s); /* a source that stalls keeps no buffer */
 		job_wait_source(j);
 		return STEP_WAIT;
 	}
 	if (n < 0)
 		return job_fail_source(j, (int)n);
-	n = job_source_ended(j);
-	return n == STEP_DONE ? read_zc_end(j) : (int)n;
+	r = job_source_ended(j);
+	return r == STEP_DONE ? read_zc_end(j) : r;
 }
 
 static int read_zc_step(struct job *j)
@@ -107,16 +137,14 @@ static int read_zc_step(struct job *j)
 		return job_fail(j, -EFAULT, "read-zc: the kernel cannot read our buffer");
 	if (zerocopy_sending(&s->z))
 		return STEP_WAIT;
-	if (s->piece && s->piece->done_bytes == s->piece->len_bytes) {
-		zerocopy_piece_over(&s->z, s->piece);
-		s->piece = NULL;
-	}
-	if (s->piece)
+	if (s->piece && s->piece->done_bytes < s->piece->len_bytes)
 		return zerocopy_push(&s->z, s->piece, UINT64_MAX);
 	/* What a plain step could not write is kept by the engine and goes first. */
-	if (s->z.plain || j->taken != j->sent)
+	if (s->z.plain || j->taken != j->sent) {
+		read_zc_close(s);
 		return read_zc_plain(j);
-	want = job_want(j, UINT64_MAX);
+	}
+	want = job_want(j, READ_ZC_BYTES);
 	if (want == 0)
 		return job_all_taken(j) ? read_zc_end(j) : STEP_WAIT;
 	return read_zc_fill(j, want);

@@ -4,6 +4,7 @@
 
 #include "route/routes.h"
 #include "route/sendfile.h"
+#include "route/window.h"
 #include "sys/sys.h"
 
 static const enum fact sendfile_needs[] = { FACT_SENDFILE, FACT_NONE };
@@ -46,6 +47,15 @@ static bool sendfile_blames_sink(int64_t n)
 	}
 }
 
+int sendfile_end(struct job *j)
+{
+	int r = 0;
+
+	if (j->guarantee == DECANT_LIVE && j->from.kind == DECANT_END_FILE)
+		r = window_kept(j);
+	return r < 0 ? r : job_source_ended(j);
+}
+
 int sendfile_result(struct job *j, int64_t n)
 {
 	if (n > 0) {
@@ -54,7 +64,7 @@ int sendfile_result(struct job *j, int64_t n)
 		return STEP_MORE;
 	}
 	if (n == 0)
-		return job_source_ended(j);
+		return sendfile_end(j);
 	if (n == -EAGAIN) {
 		job_wait_sink(j);
 		return STEP_WAIT;
@@ -76,7 +86,7 @@ static int sendfile_step(struct job *j)
 	if (j->guarantee == DECANT_STABLE)
 		job_snapshotted(j, 0); /* it cannot change at all */
 	if (want == 0)
-		return job_all_taken(j) ? STEP_DONE : STEP_WAIT;
+		return job_all_taken(j) ? sendfile_end(j) : STEP_WAIT;
 	n = sendfile_piece(j, j->from.io_fd, want);
 	if (sendfile_cannot(n))
 		return job_plain_step(j, want);

@@ -17,6 +17,12 @@
 int64_t sendfile_piece(struct job *j, int fd, uint64_t want);
 /* Account for that result: STEP_*, or the job's error. */
 int sendfile_result(struct job *j, int64_t n);
+/*
+ * All was taken, or the source gave no more.  Where its own pages are on their
+ * way, a file that has shrunk by now is an error, though it may be too late for
+ * the reader and too early for a cut that is still to come: LIVE.
+ */
+int sendfile_end(struct job *j);
 /* sendfile(2) or splice(2) do not work on such descriptors; a copy will. */
 bool sendfile_cannot(int64_t n);
 

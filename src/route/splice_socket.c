@@ -67,7 +67,7 @@ static int splice_socket_failed(struct job *j, int64_t n)
 
 	splice_socket_drop(j);
 	if (n == 0)
-		return job_source_ended(j);
+		return sendfile_end(j);
 	if (sendfile_cannot(n)) {
 		s->plain = true;
 		return STEP_MORE;
@@ -120,7 +120,7 @@ static int splice_socket_step(struct job *j)
 	want = job_want(j, UINT32_MAX);
 	if (want == 0) {
 		splice_socket_drop(j);
-		return job_all_taken(j) ? STEP_DONE : STEP_WAIT;
+		return job_all_taken(j) ? sendfile_end(j) : STEP_WAIT;
 	}
 	if (j->from.kind != DECANT_END_PIPE)
 		return splice_socket_through(j, want);

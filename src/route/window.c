@@ -36,6 +36,13 @@ int window_shrank(struct job *j, uint64_t certain)
 			(unsigned long long)short_by);
 }
 
+int window_kept(struct job *j)
+{
+	uint64_t have = window_left(j, 0, j->sent);
+
+	return have < j->sent ? window_shrank(j, have) : 0;
+}
+
 int window_took(struct job *j, uint64_t n)
 {
 	uint64_t have = window_left(j, j->taken, n);
@@ -117,8 +124,14 @@ static int window_fault(struct job *j)
 	struct window *w = j->priv;
 
 	w->z.fault = false;
-	if (!window_maps(j))
-		return job_fail_source(j, -EFAULT);
+	if (!window_maps(j)) {
+		int r = job_fail_source(j, -EFAULT);
+
+		/* It may be a mapping of a file that was cut: what is still on its
+		 * way could read as zeros by now. */
+		j->sent = j->taken = zerocopy_released_to(&w->z);
+		return r;
+	}
 	if (window_left(j, j->sent, 1) == 0)
 		return window_shrank(j, j->sent);
 	/* It is not shorter: a disk error, perhaps.  A read will say which. */

@@ -27,6 +27,11 @@ uint64_t window_left(const struct job *j, uint64_t pos, uint64_t max);
  * those that the file still has.  STEP_MORE, or -ENODATA where it has fewer.
  */
 int window_took(struct job *j, uint64_t n);
+/*
+ * For routes that hand out the file's own pages: 0, or -ENODATA where it no
+ * longer has all that was sent, for then what is on its way reads as zeros.
+ */
+int window_kept(struct job *j);
 /* The file is too short; of what was sent only so much is certain.  -ENODATA. */
 int window_shrank(struct job *j, uint64_t certain);
 

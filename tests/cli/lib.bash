@@ -83,7 +83,7 @@ is() {
 		point good "$1"
 	else
 		point bad "$1"
-		echo "# got '$2', wanted '$3'"
+		echo "# got '${2//$'\n'/ }', wanted '${3//$'\n'/ }'"
 		tell
 	fi
 }

@@ -107,6 +107,12 @@ decant copy - p2 --progress=5 5>lines < <(cat src)
 is "  without a total" "$(tail -1 lines)" 3000001/-
 decant copy mem:1M null: --limit-rate 1M --progress=5 5>lines
 ok "  more than one for a slow copy" test "$(wc -l <lines)" -gt 2
+(head -c 3000000 src; wait_text paused go; cat src) |
+	decant copy - burst --progress=5 5>lines & pid=$!
+wait_text lines 3000000/-
+is "what came before a pause is told during it" $? 0
+echo go >paused
+wait $pid
 run decant copy src p3 --progress
 silent "--progress: no bar where there is no terminal"
 cat >terminal.py <<'PY'
@@ -137,7 +143,7 @@ prints "MiB/s" "  with the rate"
 prints "left" "  and the time left"
 tr '\r' '\n' <"$OUT" | sed 's/\x1b\[K//' >drawn
 ok "  as wide as the terminal at most" test "$(wc -L <drawn)" -le 70
-run python3 terminal.py 2 "$DECANT" copy src p4
+run python3 terminal.py 2 "$DECANT" copy src p5
 is "  not unasked" "$(cat "$OUT")" ""
 
 # Words

@@ -77,7 +77,7 @@ static void bench_sample(struct setting *s, struct mover *m, bool keep)
 	struct sample one = { 0 };
 	double t0, cpu0;
 
-	ends_sample(s, m->blocking);
+	ends_sample(s, m);
 	t0 = bench_now();
 	cpu0 = bench_cpu();
 	m->failed = m->run(s, m, &one);

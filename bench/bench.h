@@ -70,6 +70,7 @@ struct mover {
 	bool blocking;       /* wants descriptors without O_NONBLOCK */
 	bool own_time;       /* run() sets cpu_s and, unless 0, seconds */
 	bool own_receiver;   /* the bytes do not go to ours */
+	bool slow_start;     /* sends SIGUSR1 when it begins */
 	unsigned rounds;     /* at most so many; 0: as the case */
 	const void *arg;
 	uint64_t n;
@@ -108,7 +109,7 @@ void ends_start(const char *disk_dir);  /* starts the receiver's process */
 void ends_stop(void);
 void ends_case(struct setting *s, const struct bench_case *c);
 void ends_case_over(struct setting *s);
-void ends_sample(struct setting *s, bool blocking);   /* before the clock starts */
+void ends_sample(struct setting *s, const struct mover *m); /* before the clock starts */
 void ends_wait(const struct setting *s);              /* the receiver has everything */
 void ends_sample_over(struct setting *s);
 

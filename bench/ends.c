@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "hold.h"
 #include "peer.h"
 
 static char ends_disk[200], ends_shm[64];
@@ -19,6 +21,14 @@ static void ends_remove(void)
 {
 	(void)rmdir(ends_disk);
 	(void)rmdir(ends_shm);
+}
+
+/* Interrupted: gigabytes are not left behind. */
+static void ends_remove_all(int signal)
+{
+	(void)signal;
+	execlp("rm", "rm", "-rf", ends_disk, ends_shm, (char *)NULL);
+	_exit(1);
 }
 
 void ends_start(const char *disk_dir)
@@ -34,12 +44,25 @@ void ends_start(const char *disk_dir)
 	if (!mkdtemp(ends_shm))
 		bench_die("%s: %s", ends_shm, strerror(errno));
 	atexit(ends_remove);
+	(void)signal(SIGINT, ends_remove_all);
+	(void)signal(SIGTERM, ends_remove_all);
+	hold_on_signal();
 	peer_start();
 }
 
 void ends_stop(void)
 {
 	peer_stop();
+}
+
+/* What one sample fills of the page cache. */
+static uint64_t ends_cache_bytes(const struct bench_case *c)
+{
+	uint64_t bytes = case_transfers(c) * c->piece;
+
+	if (c->to == SINK_FILE)
+		return c->from_memory ? bytes : 2 * bytes;
+	return c->cold ? bytes : 0;
 }
 
 /* ---------------------------------------------------------------- sources */
@@ -99,6 +122,12 @@ static void ends_evict(int fd, uint64_t size)
 	bench_die("a source does not leave the page cache");
 }
 
+static void ends_make_cold(const struct setting *s)
+{
+	for (unsigned i = 0; s->c->cold && i < s->files_n; i++)
+		ends_evict(s->from[i], ends_file_size(s->c));
+}
+
 static void ends_fill_cache(int fd, uint64_t size)
 {
 	static unsigned char block[MIB];
@@ -148,6 +177,7 @@ void ends_case(struct setting *s, const struct bench_case *c)
 		s->to[i] = s->from[i] = -1;
 	if (!c->from_memory) {
 		ends_files(s);
+		hold_memory(ends_cache_bytes(c));
 		return;
 	}
 	s->memory = mmap(NULL, c->piece, PROT_READ | PROT_WRITE,
@@ -161,6 +191,7 @@ void ends_case_over(struct setting *s)
 {
 	uint64_t size = ends_file_size(s->c);
 
+	hold_over();
 	for (unsigned i = 0; i < s->files_n; i++) {
 		if (s->maps[i])
 			munmap(s->maps[i], size);
@@ -227,22 +258,23 @@ static void ends_sample_file(struct setting *s)
 	(void)posix_fadvise(s->to[0], 0, 0, POSIX_FADV_DONTNEED);
 }
 
-void ends_sample(struct setting *s, bool blocking)
+void ends_sample(struct setting *s, const struct mover *m)
 {
 	const struct bench_case *c = s->c;
 	int in[BENCH_AT_ONCE_MAX];
 
-	for (unsigned i = 0; c->cold && i < s->files_n; i++)
-		ends_evict(s->from[i], ends_file_size(c));
-	if (c->to == SINK_FILE) {
+	ends_make_cold(s);
+	if (c->to == SINK_FILE)
 		ends_sample_file(s);
+	if (!m->slow_start)
+		hold_over();
+	if (c->to == SINK_FILE)
 		return;
-	}
 	for (unsigned i = 0; i < c->at_once; i++) {
 		int pair[2];
 
 		ends_pair(c->to, pair);
-		if (!blocking)
+		if (!m->blocking)
 			(void)fcntl(pair[1], F_SETFL, fcntl(pair[1], F_GETFL) | O_NONBLOCK);
 		in[i] = pair[0];
 		s->to[i] = pair[1];
@@ -267,4 +299,8 @@ void ends_sample_over(struct setting *s)
 	}
 	if (s->c->to != SINK_FILE)
 		peer_over();
+	else if (!s->c->direct)
+		unlink(s->to_path);
+	ends_make_cold(s);
+	hold_memory(ends_cache_bytes(s->c));
 }

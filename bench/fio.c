@@ -45,10 +45,11 @@ static int fio_run(struct setting *s, const struct mover *m, struct sample *ret)
 {
 	const struct fio_job *j = m->arg;
 	const struct bench_case *c = s->c;
-	char opt[8][300], out_path[300], line[4096];
-	const char *argv[24] = { "fio", "--output-format=terse", "--terse-version=3",
-			   "--fallocate=none", "--thread" };
-	unsigned n = 5;
+	char opt[9][300], out_path[300], line[4096];
+	/* It leaves files in its directory. */
+	const char *argv[24] = { "env", "-C", s->scratch, "fio", "--output-format=terse",
+				 "--terse-version=3", "--fallocate=none", "--thread" };
+	unsigned n = 8;
 	double cpu;
 	FILE *f;
 	int r;
@@ -59,17 +60,18 @@ static int fio_run(struct setting *s, const struct mover *m, struct sample *ret)
 	snprintf(opt[3], sizeof(opt[3]), "--size=%llu", (unsigned long long)c->piece);
 	snprintf(opt[4], sizeof(opt[4]), "--direct=%d", j->direct);
 	snprintf(opt[5], sizeof(opt[5]), "--end_fsync=%d", c->durable);
-	for (unsigned i = 0; i < 6; i++)
+	snprintf(opt[6], sizeof(opt[6]), "--exec_prerun=kill -USR1 %d", (int)getpid());
+	for (unsigned i = 0; i < 7; i++)
 		argv[n++] = opt[i];
 	argv[n++] = "--name=write";
 	argv[n++] = "--rw=write";
-	snprintf(opt[6], sizeof(opt[6]), "--filename=%s", s->to_path);
-	argv[n++] = opt[6];
+	snprintf(opt[7], sizeof(opt[7]), "--filename=%s", s->to_path);
+	argv[n++] = opt[7];
 	if (!c->from_memory) {
-		snprintf(opt[7], sizeof(opt[7]), "--filename=%s", s->paths[0]);
+		snprintf(opt[8], sizeof(opt[8]), "--filename=%s", s->paths[0]);
 		argv[n++] = "--name=read";
 		argv[n++] = "--rw=read";
-		argv[n++] = opt[7];
+		argv[n++] = opt[8];
 	}
 	snprintf(out_path, sizeof(out_path), "%s/fio", s->scratch);
 	f = fopen(out_path, "w+");
@@ -80,6 +82,10 @@ static int fio_run(struct setting *s, const struct mover *m, struct sample *ret)
 	while (fgets(line, sizeof(line), f))
 		fio_line(line, &ret->seconds, &ret->cpu_s);
 	fclose(f);
+	unlink(out_path);
+	snprintf(out_path, sizeof(out_path), "%s/write.prerun.txt", s->scratch);
+	unlink(out_path);
+	snprintf(out_path, sizeof(out_path), "%s/read.prerun.txt", s->scratch);
 	unlink(out_path);
 	return r < 0 || ret->seconds > 0 ? r : -EIO;
 }
@@ -96,6 +102,6 @@ void fio_add(struct movers *ms, const struct setting *s)
 		m = movers_new(ms, "disk", fio_jobs[i].name);
 		m->run = fio_run;
 		m->arg = &fio_jobs[i];
-		m->own_time = true;
+		m->own_time = m->slow_start = true;
 	}
 }

@@ -177,7 +177,7 @@ static void library_routes(struct movers *ms, struct setting *s, enum library_ho
 	const char *const *all = decant_routes();
 	struct library_use u = { how, DECANT_STABLE, NULL };
 
-	ends_sample(s, false);
+	ends_sample(s, &ms->m[0]);
 	for (unsigned i = 0; all[i]; i++) {
 		struct decant_plan plan = DECANT_PLAN_INIT;
 		struct decant_transfer t;

@@ -38,7 +38,8 @@ static int deep_open(struct job *j, struct deep *d)
 		return d->to_fd;
 	if (d->how == DEEP_RECEIVE) {
 		d->limit = UINT64_MAX;
-		return 0;
+		d->carry = sys_malloc(d->block);
+		return d->carry ? 0 : job_fail(j, -ENOMEM, "queue of pieces: out of memory");
 	}
 	d->limit = deep_limit(j);
 	if (d->how != DEEP_READ)
@@ -83,6 +84,7 @@ void deep_finish(struct job *j)
 		(void)sys_close(d->from_fd);
 	if (d->to_fd >= 0)
 		(void)sys_close(d->to_fd);
+	free(d->carry);
 	free(d);
 	j->priv = NULL;
 }

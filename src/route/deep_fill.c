@@ -5,13 +5,6 @@
 
 #include "route/deep_slot.h"
 
-#define DEEP_NO_MEMORY 0 /* beside enum step */
-
-static uint64_t deep_min(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* Bytes that the source is known to have left, at most what was promised. */
 static uint64_t deep_left(const struct job *j, const struct deep *d)
 {
@@ -44,7 +37,7 @@ static struct slot *deep_new(struct deep *d, uint64_t pos)
 	return s;
 }
 
-static struct slot *deep_new_buffered(struct job *j, struct deep *d)
+struct slot *deep_new_buffered(struct job *j, struct deep *d)
 {
 	struct buffer *b = job_buffer_get(j);
 	struct slot *s;
@@ -121,75 +114,6 @@ static bool deep_fill_memory(struct job *j, struct deep *d, uint64_t want)
 	return true;
 }
 
-/* Let the last slot be written as far as it was filled. */
-static void deep_close_slot(struct job *j, struct deep *d, struct slot *s)
-{
-	s->len = s->plain_from = s->done;
-	s->state = SLOT_READ;
-	if (s->len)
-		return;
-	slot_drop(j, s);
-	d->n--;
-}
-
-/*
- * Receive into the last slot, a new one if that is full.  STEP_MORE: there
- * were bytes, or the end.  DEEP_NO_MEMORY.
- */
-static int deep_receive(struct job *j, struct deep *d, uint64_t want)
-{
-	struct slot *s = d->n ? deep_slot(d, d->n - 1) : NULL;
-	int64_t n;
-
-	if (!s || s->state != SLOT_FILLING) {
-		s = deep_new_buffered(j, d);
-		if (!s)
-			return DEEP_NO_MEMORY;
-		s->len = (uint32_t)deep_min(DEEP_PIECE_BYTES, s->buffer->size_bytes);
-	}
-	n = end_read(&j->from, s->pos + s->done, s->data + s->done,
-		     deep_min(want, s->len - s->done));
-	if (n == -EAGAIN) {
-		/* Who waits for a peer keeps no memory that he can do without. */
-		if (!s->done)
-			deep_close_slot(j, d, s);
-		job_wait_source(j);
-		return STEP_WAIT;
-	}
-	if (n <= 0) {
-		/* A socket tells of an error only once: keep it until all is written. */
-		d->ended = true;
-		d->ended_error = (int)n;
-		n = 0;
-	}
-	job_took(j, (uint64_t)n);
-	s->done += (uint32_t)n;
-	if (d->ended || s->done == s->len || job_all_taken(j))
-		deep_close_slot(j, d, s);
-	return STEP_MORE;
-}
-
-static int deep_fill_stream(struct job *j, struct deep *d)
-{
-	bool progress = false;
-
-	while (!d->ended) {
-		uint64_t want;
-		int r;
-
-		if (d->n == DEEP_SLOTS && deep_slot(d, d->n - 1)->state != SLOT_FILLING)
-			break;
-		want = job_want(j, DEEP_PIECE_BYTES);
-		if (!want)
-			break;
-		r = deep_receive(j, d, want);
-		if (r != STEP_MORE)
-			return r;
-		progress = true;
-	}
-	return progress ? STEP_MORE : STEP_WAIT;
-}
-
 static int deep_fill_pieces(struct job *j, struct deep *d)
 {
 	bool progress = false;
@@ -210,8 +134,10 @@ static int deep_fill_pieces(struct job *j, struct deep *d)
 /* Nothing is in flight: does the next piece go through the page cache? */
 static bool deep_wants_plain(const struct job *j, const struct deep *d)
 {
-	if (j->taken != j->sent || d->plain)
+	if (j->taken - d->carry_len != j->sent || d->plain)
 		return true;
+	if (d->carry_len)
+		return false;
 	if ((j->to.offset + j->sent) & (d->block - 1))
 		return true;
 	return d->how != DEEP_RECEIVE && deep_left(j, d) == 0;
@@ -233,6 +159,11 @@ int deep_fill(struct job *j, struct deep *d)
 	r = d->how == DEEP_RECEIVE ? deep_fill_stream(j, d) : deep_fill_pieces(j, d);
 	if (r != DEEP_NO_MEMORY)
 		return r;
-	/* Some will come back; where it is not ours, take this thread's own. */
-	return d->n ? STEP_WAIT : job_plain_step(j, DEEP_PIECE_BYTES);
+	if (d->n)
+		return STEP_WAIT; /* ours will come back */
+	if (d->carry_len || (j->flags & DECANT_DIRECT)) {
+		job_wait_buffer(j);
+		return STEP_WAIT;
+	}
+	return job_plain_step(j, DEEP_PIECE_BYTES); /* through this thread's own */
 }

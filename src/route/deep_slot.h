@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One piece in the deep queue, for deep.c (order and accounts), deep_fill.c
- * (where pieces come from) and deep_slot.c (one piece's reads and writes).
- * Not for routes.
+ * One piece in the deep queue, for deep.c (order and accounts), deep_fill.c and
+ * deep_receive.c (where pieces come from) and deep_slot.c (one piece's reads and
+ * writes).  Not for routes.
  */
 #ifndef ROUTE_DEEP_SLOT_H
 #define ROUTE_DEEP_SLOT_H
@@ -13,6 +13,7 @@
 
 #define DEEP_SLOTS 8u
 #define DEEP_PIECE_BYTES (1u << 20)
+#define DEEP_NO_MEMORY 0 /* beside enum step */
 
 enum slot_state {
 	SLOT_FILLING, /* bytes of a stream come in */
@@ -49,6 +50,9 @@ struct deep {
 	bool plain;            /* read on through the page cache: the end, or an error is there */
 	bool ended;            /* the stream gave no more */
 	int ended_error;       /* and why */
+	unsigned char *carry;  /* received, less than a block: begins the next piece */
+	uint32_t carry_len;
+	uint64_t idle_ns;      /* the stream is silent since; 0: it is not */
 	bool snapshotted;
 	struct holes holes;
 	struct slot slots[DEEP_SLOTS];
@@ -57,6 +61,11 @@ struct deep {
 static inline struct slot *deep_slot(struct deep *d, unsigned i)
 {
 	return &d->slots[(d->head + i) % DEEP_SLOTS];
+}
+
+static inline uint64_t deep_min(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
 }
 
 static inline uint64_t deep_down(const struct deep *d, uint64_t v)
@@ -73,6 +82,10 @@ void slot_advance(struct job *j, struct deep *d, struct slot *s, bool in_order, 
 void slot_read(struct job *j, struct deep *d, struct slot *s);
 void slot_drop(struct job *j, struct slot *s);
 
+/* A new piece with a buffer, behind the others; NULL: no memory. */
+struct slot *deep_new_buffered(struct job *j, struct deep *d);
+/* New pieces of a stream: enum step, DEEP_NO_MEMORY. */
+int deep_fill_stream(struct job *j, struct deep *d);
 /* New pieces, or one plain step: enum step or a negative errno. */
 int deep_fill(struct job *j, struct deep *d);
 

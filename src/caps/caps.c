@@ -12,7 +12,8 @@ struct caps {
 	/* Recursive: probes ask for other facts.  Held while probing. */
 	pthread_mutex_t lock;
 	struct {
-		atomic_bool asked; /* outcome is there and will not change */
+		atomic_bool asked; /* outcome is there and will not change; not so
+				    * while we are short of something: asked again */
 		bool masked;
 		struct probe outcome;
 	} slot[FACT_MAX];
@@ -80,6 +81,15 @@ static int caps_apply_mask(struct caps *c, const char *mask, struct err *reterr)
 
 /* ------------------------------------------------------------------ asking */
 
+/* What is said of a fact that will be asked again; nobody writes to it. */
+static const struct probe caps_short = {
+	.state = FACT_UNKNOWN,
+	.passing = true,
+	.why = { "could not be tried now: short of descriptors, memory or space" },
+};
+
+static const struct probe *caps_ask(struct caps *c, enum fact f);
+
 static bool caps_lacks_need(struct caps *c, const struct fact_row *row, struct probe *p)
 {
 	unsigned i;
@@ -89,6 +99,7 @@ static bool caps_lacks_need(struct caps *c, const struct fact_row *row, struct p
 
 		if (s == FACT_YES)
 			continue;
+		p->passing = caps_ask(c, row->needs[i])->passing;
 		(void)err_set(&p->why, 0, "needs %s: %s", fact_table[row->needs[i]].name,
 			      caps_why(c, row->needs[i]));
 		p->state = row->no_is_a_promise ? FACT_UNKNOWN : s;
@@ -99,23 +110,29 @@ static bool caps_lacks_need(struct caps *c, const struct fact_row *row, struct p
 
 static const struct probe *caps_ask(struct caps *c, enum fact f)
 {
-	struct probe *p;
+	const struct probe *ret;
+	struct probe p = { .state = FACT_UNKNOWN };
 
 	if ((unsigned)f >= FACT_MAX)
 		f = FACT_NONE;
-	p = &c->slot[f].outcome;
+	ret = &c->slot[f].outcome;
 	if (atomic_load_explicit(&c->slot[f].asked, memory_order_acquire))
-		return p;
+		return ret;
 	(void)pthread_mutex_lock(&c->lock);
 	if (!atomic_load_explicit(&c->slot[f].asked, memory_order_relaxed)) {
 		if (c->slot[f].masked)
-			probe_no(p, "masked");
-		else if (fact_table[f].probe && !caps_lacks_need(c, &fact_table[f], p))
-			fact_table[f].probe(c, p);
-		atomic_store_explicit(&c->slot[f].asked, true, memory_order_release);
+			probe_no(&p, "masked");
+		else if (fact_table[f].probe && !caps_lacks_need(c, &fact_table[f], &p))
+			fact_table[f].probe(c, &p);
+		if (p.passing && p.state == FACT_UNKNOWN) {
+			ret = &caps_short;
+		} else {
+			c->slot[f].outcome = p;
+			atomic_store_explicit(&c->slot[f].asked, true, memory_order_release);
+		}
 	}
 	(void)pthread_mutex_unlock(&c->lock);
-	return p;
+	return ret;
 }
 
 int caps_create(struct caps **ret, const char *mask, struct err *reterr)

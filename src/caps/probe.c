@@ -59,7 +59,8 @@ void probe_refused(struct probe *p, int code, const char *fmt, ...)
 	(void)err_setv(&what, 0, fmt, ap);
 	va_end(ap);
 	(void)err_errno(&p->why, code, "%s", what.text);
-	p->state = probe_short_of_something(code) ? FACT_UNKNOWN : FACT_NO;
+	p->passing = probe_short_of_something(code);
+	p->state = p->passing ? FACT_UNKNOWN : FACT_NO;
 }
 
 void probe_untried(struct probe *p, int code, const char *fmt, ...)
@@ -71,6 +72,7 @@ void probe_untried(struct probe *p, int code, const char *fmt, ...)
 	(void)err_setv(&what, 0, fmt, ap);
 	va_end(ap);
 	(void)err_errno(&p->why, code, "could not be tried: %s", what.text);
+	p->passing = probe_short_of_something(code);
 	p->state = FACT_UNKNOWN;
 }
 

@@ -21,6 +21,7 @@
 
 struct probe {
 	enum fact_state state;
+	bool passing;   /* unknown for now: we were short of something */
 	uint64_t value;
 	struct err why;
 };

@@ -525,7 +525,6 @@ static void test_no_uring(void)
 		{ EPERM, "io_uring_setup: a se", FACT_NO }, /* seccomp, security module */
 		{ ENOSYS, "io_uring_setup: the kernel has none", FACT_NO },
 		{ EINVAL, "io_uring_setup: Invalid argument", FACT_NO },
-		{ ENOMEM, "io_uring_setup: Cannot allocate memory", FACT_UNKNOWN },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -538,6 +537,31 @@ static void test_no_uring(void)
 		ok(strncmp(caps_why(c, FACT_IO_URING), cases[i].says, strlen(cases[i].says)) == 0,
 		   "why: %s", caps_why(c, FACT_IO_URING));
 		is_int(caps_has(c, FACT_SEND_ZC), false, "no send_zc either");
+		caps_destroy(c);
+	}
+}
+
+/* Short of descriptors or memory: that passes, and says nothing of the kernel. */
+static void test_short(void)
+{
+	static const int errors[] = { ENOMEM, EMFILE, ENFILE };
+
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		struct caps *c = open_caps(NULL);
+
+		if (!caps_has(c, FACT_IO_URING))
+			skip("no io_uring: %s", caps_why(c, FACT_IO_URING));
+		caps_destroy(c);
+		c = open_caps(NULL);
+		sys_fault_arm(&(struct sys_fault_plan){
+			.nth = 1, .repeat = 1000, .name = "uring_init", .error = errors[i] });
+		is_int(caps_state(c, FACT_IO_URING), FACT_UNKNOWN, "state");
+		ok(strstr(caps_why(c, FACT_IO_URING), "could not be tried now"), "why: %s",
+		   caps_why(c, FACT_IO_URING));
+		is_int(caps_state(c, FACT_SEND_ZC), FACT_UNKNOWN, "what needs it");
+		sys_fault_disarm();
+		is_int(caps_state(c, FACT_SEND_ZC), FACT_YES, "asked again later: %s",
+		       caps_why(c, FACT_SEND_ZC));
 		caps_destroy(c);
 	}
 }
@@ -561,6 +585,7 @@ int main(void)
 #ifdef DECANT_FAULTS
 	tap_case("without memory", test_no_memory);
 	tap_case("io_uring refused", test_no_uring);
+	tap_case("short of something", test_short);
 	tap_case("a send that fails", test_send_fails);
 	tap_case("files with a name are removed", test_named_files);
 	test_faults();

@@ -116,8 +116,8 @@ static bool clone_sendfile_fits(const struct query *q, struct fit *fit)
 	if (!sendfile_fits_sink(q, fit, "sendfile(2)"))
 		return false;
 	fit->atomic = true;
-	return route_note(fit, "all bytes of one instant; what is dirty goes to the disk first, and "
-			  "the clone is read from there; the kernel may copy");
+	return route_note(fit, "all bytes of one instant; what is dirty goes to the disk first, "
+			  "and the clone is read from there; the kernel may copy");
 }
 
 const struct route route_clone_sendfile = {

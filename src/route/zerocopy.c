@@ -366,15 +366,19 @@ int zerocopy_reap(struct zerocopy *z)
 
 bool zerocopy_fits(const struct query *q, struct fit *fit, enum zerocopy_how how)
 {
-	const char *call = how == ZEROCOPY_RING ? "SEND_ZC" : "MSG_ZEROCOPY";
+	const char *call = how == ZEROCOPY_RING ? "SEND_ZC" : "MSG_ZEROCOPY", *cut = "";
 
 	if (!q->to->tcp)
 		return route_refuse(fit, "%s: TCP only; the sink is a %s", call, end_noun(q->to));
 	if (how == ZEROCOPY_RING && !q->uring)
 		return route_refuse(fit, "SEND_ZC: this engine runs without io_uring");
+	/* The pages on their way are the file's own, and a cut clears them. */
+	if (fit->copies == 0 && q->from->kind == DECANT_END_FILE)
+		cut = "; if the file is cut under way, zeros may come before the error";
 	if (q->to->local) {
 		fit->copies++;
-		return route_note(fit, "the peer is on this host, where the kernel copies on delivery");
+		return route_note(fit, "the peer is on this host: the kernel copies on delivery%s",
+				  cut);
 	}
-	return route_note(fit, "a device without scatter-gather, or a virtual one, makes it one copy");
+	return route_note(fit, "one copy where the device cannot gather, or is virtual%s", cut);
 }

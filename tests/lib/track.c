@@ -56,9 +56,12 @@ static void track_rules(struct track *tr, const struct decant_event *e)
 	if (e->type == DECANT_PROGRESS)
 		TRACK_RULE(!tr->seen[DECANT_SNAPSHOTTED] && !tr->seen[DECANT_DELIVERED],
 			   "PROGRESS after SNAPSHOTTED or DELIVERED");
-	if (e->type == DECANT_RELEASED || e->type == DECANT_DELIVERED)
-		TRACK_RULE(tr->seen[DECANT_SNAPSHOTTED], "%s before SNAPSHOTTED",
-			   track_types[e->type]);
+	if (e->type == DECANT_RELEASED)
+		TRACK_RULE(tr->seen[DECANT_SNAPSHOTTED], "RELEASED before SNAPSHOTTED");
+	/* Only a LIVE route, which cannot know, may say it last. */
+	if (e->type == DECANT_SNAPSHOTTED)
+		TRACK_RULE(!tr->seen[DECANT_DELIVERED] || (e->flags & DECANT_NOT_CERTAIN),
+			   "DELIVERED before a SNAPSHOTTED that is certain");
 	TRACK_RULE(e->time_ns >= tr->time_ns, "%s is older than the event before it",
 		   track_types[e->type]);
 	TRACK_RULE(e->time_ns <= kit_now_ns(), "%s is of the future", track_types[e->type]);

@@ -96,9 +96,6 @@ static void buffers_register(struct buffers *b, struct buffer *buf)
 		return;
 	buf->index = r;
 	b->registered_bytes += buf->size_bytes;
-	pthread_mutex_lock(&b->engine->lock);
-	b->engine->pinned += buf->size_bytes;
-	pthread_mutex_unlock(&b->engine->lock);
 }
 
 static bool buffers_grow(struct buffers *b)
@@ -130,13 +127,22 @@ static bool buffers_grow(struct buffers *b)
 
 struct buffer *buffers_get(struct buffers *b)
 {
+	uint64_t registered;
 	struct list *l;
 
 	pthread_mutex_lock(&b->lock);
+	registered = b->registered_bytes;
 	l = list_pop(&b->free);
 	if (!l && buffers_grow(b))
 		l = list_pop(&b->free);
+	registered = b->registered_bytes - registered;
 	pthread_mutex_unlock(&b->lock);
+	/* Not above: the engine's lock is taken before this one, never after. */
+	if (registered) {
+		pthread_mutex_lock(&b->engine->lock);
+		b->engine->pinned += registered;
+		pthread_mutex_unlock(&b->engine->lock);
+	}
 	return l ? list_entry(l, struct buffer, link) : NULL;
 }
 

@@ -111,6 +111,7 @@ void report_json(FILE *f, const struct report *r, const struct copy_options *o)
 	json_member_string(&j, "route", r->end.route[0] ? r->end.route : NULL);
 	json_member_string(&j, "guarantee", r->guarantee == DECANT_LIVE ? "live" : "stable");
 	json_member_u64(&j, "bytes", r->end.bytes);
+	json_member_u64(&j, "arrived_bytes", r->end.arrived_bytes);
 	json_key(&j, "promised");
 	if (r->promised == DECANT_TO_END)
 		json_null(&j);
@@ -135,11 +136,11 @@ void report_failure(const struct report *r)
 	cli_error("%s", r->message);
 	if (r->submitted && r->promised != DECANT_TO_END)
 		(void)fprintf(stderr, "  %" PRIu64 " of %" PRIu64 " bytes arrived; the source "
-			      "stands at offset %" PRIu64 "\n", r->end.bytes, r->promised,
+			      "stands at offset %" PRIu64 "\n", r->end.arrived_bytes, r->promised,
 			      r->end.offset);
 	else if (r->submitted)
 		(void)fprintf(stderr, "  %" PRIu64 " bytes arrived; the source stands at offset %"
-			      PRIu64 "\n", r->end.bytes, r->end.offset);
+			      PRIu64 "\n", r->end.arrived_bytes, r->end.offset);
 	if (r->partial)
 		(void)fprintf(stderr, "  what arrived was kept as %s\n", r->partial);
 	cli_hint(r->hint ? r->hint : cli_advice(r->error));

@@ -204,11 +204,14 @@ struct decant_event {
 	uint64_t user_data;
 	uint32_t type;        /* enum decant_event_type */
 	uint32_t flags;       /* enum decant_event_flags */
-	uint64_t bytes;       /* from the start of the transfer */
+	uint64_t bytes;       /* from the start of the transfer; ENDED: handed to the sink */
 	uint64_t time_ns;     /* CLOCK_MONOTONIC, when it happened */
 	int32_t error;        /* ENDED: 0 or a negative errno */
 	uint32_t checksum;    /* ENDED: what digest holds */
 	/* ENDED only: */
+	uint64_t arrived_bytes; /* of bytes, those that are known to be there; without
+				 * a DELIVERED from a stream's sink the rest may be on its
+				 * way, or lost */
 	uint64_t offset;      /* in the source, where it ended */
 	uint64_t copied_bytes;   /* went through a CPU copy on this side */
 	uint64_t cpu_copies;     /* sum of bytes copied: copied twice counts twice */

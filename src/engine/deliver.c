@@ -139,6 +139,31 @@ static int deliver_file(struct job *j)
 	return deliver_done(j, DECANT_DURABLE);
 }
 
+uint64_t deliver_left(struct job *j)
+{
+	int left = 0, r = 0;
+
+	if (j->to.kind == DECANT_END_PIPE)
+		r = sys_fionread(j->to.io_fd, &left);
+	else if (j->to.kind == DECANT_END_SOCKET)
+		r = sys_siocoutq(j->to.io_fd, &left); /* AF_UNIX: rather more */
+	else
+		return j->to.kind == DECANT_END_FD ? j->sent : 0;
+	return r < 0 || left < 0 ? j->sent : (uint64_t)left;
+}
+
+bool deliver_is_certain(const struct job *j)
+{
+	switch (j->to.kind) {
+	case DECANT_END_PIPE:
+	case DECANT_END_SOCKET:
+	case DECANT_END_FD:
+		return false;
+	default:
+		return true;
+	}
+}
+
 int deliver_step(struct job *j)
 {
 	/* A file's durability was asked for in any case. */

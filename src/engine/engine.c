@@ -166,6 +166,7 @@ static void engine_bury(struct engine *e)
 		while ((l = list_pop(&e->jobs[i]))) {
 			struct job *j = list_entry(l, struct job_queue, hash_link)->job;
 
+			stream_mend(e, j);
 			if (!j->q->finished && j->q->started && j->ops->finish)
 				j->ops->finish(j);
 			engine_job_free(e, j);
@@ -274,7 +275,7 @@ static int64_t engine_enter(struct engine *e, struct job *j, struct err *reterr)
 	list_push(&e->jobs[j->id % ENGINE_JOB_BUCKETS], &j->q->hash_link);
 	e->live++;
 	e->unended++;
-	j->q->state = stream_turn(j) ? STATE_RUNNING : STATE_QUEUED;
+	j->q->state = stream_turn(j) || j->q->cancelled ? STATE_RUNNING : STATE_QUEUED;
 	return (int64_t)j->id;
 }
 
@@ -385,6 +386,7 @@ int64_t engine_move(struct engine *e, struct job *j, struct decant_event *ret_en
 		*ret_end = end;
 	q->keep = false;
 	q->end_taken = true;
+	stream_mend(e, j);
 	e->live--;
 	job_release(e, j);
 	engine_stop_leading(e);

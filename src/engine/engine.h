@@ -74,6 +74,7 @@ struct stream_node {
 	bool queued;
 	struct list link;
 	struct stream *stream;
+	struct stream *broken;   /* it failed in the middle of this stream */
 };
 
 struct job_queue {
@@ -102,6 +103,7 @@ struct job_queue {
 	bool waits_for_source;   /* what it waited for last; for the sentence */
 	bool direct;             /* its caller polls the descriptors itself */
 	bool finishing;
+	bool drained;            /* ops->drain was called */
 	bool keep;               /* engine_move() still looks at it */
 	bool forced;             /* the caller chose the route */
 	struct list buffer_link;
@@ -252,6 +254,13 @@ void engine_stop_leading(struct engine *e);
  * with it; the job then is READY and queued, WAITING, or gone.
  */
 void job_slice(struct job *j, uint64_t quantum);
+/*
+ * When bytes that were moved and not told of yet are to be told of (0: there
+ * are none), and the telling, if it is time: a job that waits long after a
+ * burst must not look as if the burst had not come.
+ */
+uint64_t job_progress_due_ns(const struct job *j);
+void job_progress_catch_up(struct job *j);
 /* Lock held, and dropped in between: free the job if nobody needs it. */
 void job_release(struct engine *e, struct job *j);
 
@@ -264,8 +273,14 @@ unsigned event_take(struct engine *e, struct decant_event *ret, unsigned n);
 
 /* deliver.c: what DELIVERED needs; enum step or negative errno */
 int deliver_step(struct job *j);
+/* Bytes of those that were sent that the sink does not have yet, at most. */
+uint64_t deliver_left(struct job *j);
+/* What this sink's kernel has, the sink has. */
+bool deliver_is_certain(const struct job *j);
 
 /* stream.c; lock held */
+/* The caller knows that this job failed: its streams may be used again. */
+void stream_mend(struct engine *e, struct job *j);
 /* The stream kept for the next submission. */
 void stream_destroy_spare(struct engine *e);
 /* 0, or -1: no memory. */

@@ -51,7 +51,9 @@ void event_fill(struct job *j, const struct event_node *n, struct decant_event *
 	if (n->type != DECANT_ENDED)
 		return;
 	ret->error = j->error;
-	ret->offset = (j->from.kind == DECANT_END_FILE ? j->from.offset : 0) + n->bytes;
+	ret->arrived_bytes = j->arrived;
+	ret->offset = (j->from.kind == DECANT_END_FILE ? j->from.offset : 0) +
+		      (j->q->phase_failed == PHASE_DELIVER ? j->arrived : n->bytes);
 	ret->copied_bytes = j->copied_bytes;
 	ret->cpu_copies = j->cpu_copies;
 	memcpy(ret->digest, j->digest, sizeof(ret->digest));
@@ -81,6 +83,7 @@ unsigned event_take(struct engine *e, struct decant_event *ret, unsigned n)
 		event_fill(j, node, &ret[got++]);
 		if (node->type == DECANT_ENDED) {
 			j->q->end_taken = true;
+			stream_mend(e, j);
 			e->live--;
 			job_release(e, j);
 		}

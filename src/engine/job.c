@@ -73,6 +73,17 @@ bool job_all_taken(const struct job *j)
 	return j->len != DECANT_TO_END && j->taken == j->len;
 }
 
+static void job_tell_progress(struct job *j, uint64_t now)
+{
+	struct job_queue *q = j->q;
+
+	/* SNAPSHOTTED may come while the last bytes are still being written. */
+	if (q->snapshotted || now - q->progress_event_ns < JOB_PROGRESS_EVERY_NS)
+		return;
+	q->progress_event_ns = now;
+	event_emit_unlocked(j, DECANT_PROGRESS, 0, j->sent);
+}
+
 static void job_progressed(struct job *j)
 {
 	struct job_queue *q = j->q;
@@ -82,11 +93,24 @@ static void job_progressed(struct job *j)
 		return;
 	now = sys_clock_ns();
 	q->progress_ns = now;
-	if ((j->flags & DECANT_PROGRESS_EVENTS) &&
-	    now - q->progress_event_ns >= JOB_PROGRESS_EVERY_NS) {
-		q->progress_event_ns = now;
-		event_emit_unlocked(j, DECANT_PROGRESS, 0, j->sent);
-	}
+	if (j->flags & DECANT_PROGRESS_EVENTS)
+		job_tell_progress(j, now);
+}
+
+uint64_t job_progress_due_ns(const struct job *j)
+{
+	const struct job_queue *q = j->q;
+
+	if (!(j->flags & DECANT_PROGRESS_EVENTS) || q->phase != PHASE_MOVE || q->snapshotted ||
+	    j->sent == q->events[DECANT_PROGRESS].bytes)
+		return 0;
+	return q->progress_event_ns + JOB_PROGRESS_EVERY_NS;
+}
+
+void job_progress_catch_up(struct job *j)
+{
+	if (job_progress_due_ns(j))
+		job_tell_progress(j, sys_clock_ns());
 }
 
 void job_took(struct job *j, uint64_t bytes)

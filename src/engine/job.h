@@ -40,6 +40,11 @@ struct job_ops {
 	int (*step)(struct job *j);
 	/* Free job->priv, from any state; no request is in flight.  May be NULL. */
 	void (*finish)(struct job *j);
+	/*
+	 * The job failed, and its requests now have their results: account for
+	 * the bytes that they moved all the same.  May be NULL.
+	 */
+	void (*drain)(struct job *j);
 };
 
 /* ---------------------------------------------------------------- requests */
@@ -122,6 +127,7 @@ struct job {
 	/* How far it is; bytes from the start of the transfer. */
 	uint64_t taken;         /* taken from the source */
 	uint64_t sent;          /* with the sink's kernel */
+	uint64_t arrived;       /* known to be there, once it ended */
 	uint64_t copied_bytes, cpu_copies;
 	bool kernel_copied;     /* a zero-copy route was made to copy */
 	uint32_t checksum;      /* enum decant_checksum */

@@ -143,14 +143,34 @@ static void run_fail(struct job *j, int r)
 	pthread_mutex_unlock(&e->lock);
 }
 
-/* Bytes that are known to have got there. */
-static uint64_t run_arrived(const struct job *j)
+/* What was on its way when the job failed may have got there. */
+static void run_drained(struct job *j)
+{
+	struct job_queue *q = j->q;
+	struct err said = j->err; /* the first failure is the one that counts */
+
+	if (q->drained)
+		return;
+	q->drained = true;
+	if (q->started && !q->finished && j->ops->drain)
+		j->ops->drain(j);
+	j->err = said;
+}
+
+/* Of what was sent, how much is known to have got there? */
+static uint64_t run_arrived(struct job *j)
 {
 	uint64_t left = 0;
 
+	if (j->q->delivered)
+		return j->sent;
 	if (j->error && j->q->phase_failed == PHASE_DELIVER)
-		left = j->q->deliver_left < j->sent ? j->q->deliver_left : j->sent;
-	return j->sent - left;
+		left = j->q->deliver_left;
+	if (j->error && j->q->phase_failed != PHASE_START && deliver_left(j) > left)
+		left = deliver_left(j);
+	if (!j->error)
+		left = deliver_is_certain(j) ? 0 : j->sent;
+	return left < j->sent ? j->sent - left : 0;
 }
 
 static void run_end(struct job *j)
@@ -167,6 +187,7 @@ static void run_end(struct job *j)
 		flags |= DECANT_NOT_CERTAIN;
 	else
 		run_finish(j);
+	j->arrived = run_arrived(j);
 	if (q->opened) {
 		/* What cannot be read again is gone from the source, even if it
 		 * did not reach the sink. */
@@ -187,7 +208,7 @@ static void run_end(struct job *j)
 	if (!j->error)
 		run_let_go(j, j->guarantee == DECANT_LIVE ? DECANT_NOT_CERTAIN : 0, now);
 	event_emit(j, DECANT_ENDED, flags | (j->kernel_copied ? DECANT_COPIED : 0),
-		   run_arrived(j), now);
+		   j->sent, now);
 	pthread_mutex_unlock(&e->lock);
 }
 
@@ -219,7 +240,10 @@ static int run_phase(struct job *j)
 				r = deliver_step(j);
 				break;
 			case PHASE_DRAIN:
-				r = run_requests_pending(j) ? STEP_WAIT : STEP_DONE;
+				if (run_requests_pending(j))
+					return STEP_WAIT;
+				run_drained(j);
+				r = STEP_DONE;
 				break;
 			case PHASE_ENDED:
 				return STEP_DONE;
@@ -239,7 +263,7 @@ static int run_phase(struct job *j)
 static bool run_arm(struct engine *e, struct job *j)
 {
 	struct job_queue *q = j->q;
-	uint64_t deadline = q->wait_until_ns;
+	uint64_t deadline = q->wait_until_ns, progress;
 	bool direct = q->inline_run && q->requests_n == 0 && !q->waits_for_buffer;
 
 	if (q->wake)
@@ -261,6 +285,9 @@ static bool run_arm(struct engine *e, struct job *j)
 		if (deadline == 0 || stall < deadline)
 			deadline = stall;
 	}
+	progress = job_progress_due_ns(j);
+	if (progress && (deadline == 0 || progress < deadline))
+		deadline = progress;
 	q->direct = direct;
 	q->deadline_ns = deadline;
 	if (deadline && !direct) {
@@ -291,6 +318,7 @@ void job_slice(struct job *j, uint64_t quantum)
 	q->waits_for_buffer = false;
 	for (int i = 0; i < JOB_POLLS; i++)
 		q->polls[i].wanted = false;
+	job_progress_catch_up(j);
 	r = run_phase(j);
 	q->nowait = false;
 	pthread_mutex_lock(&e->lock);

@@ -3,6 +3,11 @@
  * Order on streams: the transfers to (or from) one pipe or socket are carried
  * out one after another, as they were submitted.  Files and memory have
  * offsets and need no order.
+ *
+ * A stream on which a transfer failed in the middle is broken: what waits there
+ * is cancelled, and so is what comes, until the caller has been told (has taken
+ * the ENDED).  Else a transfer that was submitted a moment too late would fill
+ * the hole.
  */
 #include "engine/engine.h"
 #include "sys/sys.h"
@@ -10,6 +15,7 @@
 struct stream {
 	int fd, side;
 	struct list jobs;   /* struct stream_node, the first has its turn */
+	unsigned broken;    /* jobs that failed here and whose ENDED was not taken */
 	struct list link;
 };
 
@@ -71,7 +77,20 @@ static int stream_enter_one(struct engine *e, struct job *j, struct end *end, in
 	n->stream = s;
 	n->queued = true;
 	list_push(&s->jobs, &n->link);
+	if (s->broken)
+		j->q->cancelled = j->q->cancelled_behind = true;
 	return 0;
+}
+
+static void stream_forget(struct engine *e, struct stream *s)
+{
+	if (s->broken || !list_empty(&s->jobs))
+		return;
+	list_remove(&s->link);
+	if (!e->spare_stream)
+		e->spare_stream = s;
+	else
+		free(s);
 }
 
 void stream_destroy_spare(struct engine *e)
@@ -87,12 +106,18 @@ static void stream_node_leave(struct engine *e, struct stream_node *n)
 		return;
 	n->queued = false;
 	list_remove(&n->link);
-	if (list_empty(&s->jobs)) {
-		list_remove(&s->link);
-		if (!e->spare_stream)
-			e->spare_stream = s;
-		else
-			free(s);
+	stream_forget(e, s);
+}
+
+void stream_mend(struct engine *e, struct job *j)
+{
+	for (int i = 0; i < 2; i++) {
+		struct stream *s = take_ptr(j->q->streams[i].broken);
+
+		if (!s)
+			continue;
+		s->broken--;
+		stream_forget(e, s);
 	}
 }
 
@@ -148,6 +173,12 @@ void stream_leave(struct engine *e, struct job *j, bool failed)
 		if (!n->queued)
 			continue;
 		alone = s->jobs.next == &n->link && s->jobs.prev == &n->link;
+		/* Not by those that were cancelled themselves: the caller may have
+		 * closed the descriptor and use its number for something else. */
+		if (failed && !j->q->cancelled_behind) {
+			s->broken++;
+			n->broken = s;
+		}
 		stream_node_leave(e, n);
 		if (!alone)
 			stream_wake_next(e, s, failed);

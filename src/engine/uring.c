@@ -17,6 +17,7 @@
 
 #define URING_SQ_ENTRIES 256
 #define URING_CQ_ENTRIES 8192
+#define URING_CQ_ENTRIES_MIN 128
 #define URING_BUFFERS 64
 
 struct backend_uring {
@@ -203,19 +204,35 @@ static const struct backend_ops uring_ops = {
 	.destroy = uring_destroy,
 };
 
+/* The ring's own memory counts against memlock too: less of it will do. */
+static int uring_init(struct backend_uring *u)
+{
+	unsigned cq = URING_CQ_ENTRIES;
+	int r;
+
+	for (;;) {
+		struct io_uring_params params = {
+			.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+			.cq_entries = cq,
+		};
+
+		r = sys_uring_init(&u->ring, cq > URING_SQ_ENTRIES ? URING_SQ_ENTRIES : cq / 2,
+				   &params);
+		if (r != -ENOMEM || cq <= URING_CQ_ENTRIES_MIN)
+			return r;
+		cq /= 4;
+	}
+}
+
 int backend_uring_create(struct backend **ret, struct engine *e, struct err *reterr)
 {
-	struct io_uring_params params = {
-		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
-		.cq_entries = URING_CQ_ENTRIES,
-	};
 	struct backend_uring *u;
 	int r;
 
 	u = sys_calloc(1, sizeof(*u));
 	if (!u)
 		return err_set(reterr, -ENOMEM, "io_uring: no memory");
-	r = sys_uring_init(&u->ring, URING_SQ_ENTRIES, &params);
+	r = uring_init(u);
 	if (r < 0) {
 		free(u);
 		return err_errno(reterr, r, "io_uring");

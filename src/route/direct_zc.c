@@ -239,8 +239,13 @@ static bool direct_zc_fits(const struct query *q, struct fit *fit)
 			  "copy is that into the socket");
 }
 
+static void direct_zc_drain(struct job *j)
+{
+	(void)zerocopy_reap(&((struct direct_zc *)j->priv)->z);
+}
+
 const struct route route_direct_zc = {
-	.ops = { "direct-zc", direct_zc_start, direct_zc_step, direct_zc_finish },
+	.ops = { "direct-zc", direct_zc_start, direct_zc_step, direct_zc_finish, direct_zc_drain },
 	.from_kinds = ROUTE_KIND(DECANT_END_FILE),
 	.to_kinds = ROUTE_KIND(DECANT_END_SOCKET),
 	.copies = 0,

@@ -16,7 +16,7 @@ static bool map_zc_fits(const struct query *q, struct fit *fit)
 }
 
 const struct route route_map_zc = {
-	.ops = { "map-zc", map_zc_start, window_step, window_finish },
+	.ops = { "map-zc", map_zc_start, window_step, window_finish, window_drain },
 	.from_kinds = ROUTE_KIND(DECANT_END_FILE),
 	.to_kinds = ROUTE_KIND(DECANT_END_SOCKET),
 	.needs = map_zc_needs,

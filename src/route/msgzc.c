@@ -16,7 +16,7 @@ static bool msgzc_fits(const struct query *q, struct fit *fit)
 }
 
 const struct route route_msgzc = {
-	.ops = { "msgzc", msgzc_start, window_step, window_finish },
+	.ops = { "msgzc", msgzc_start, window_step, window_finish, window_drain },
 	.from_kinds = ROUTE_KIND(DECANT_END_MEMORY),
 	.to_kinds = ROUTE_KIND(DECANT_END_SOCKET),
 	.needs = msgzc_needs,

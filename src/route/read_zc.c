@@ -43,6 +43,11 @@ static void read_zc_finish(struct job *j)
 	j->priv = NULL;
 }
 
+static void read_zc_drain(struct job *j)
+{
+	(void)zerocopy_reap(&((struct read_zc *)j->priv)->z);
+}
+
 static void read_zc_close(struct read_zc *s)
 {
 	if (s->piece)
@@ -156,7 +161,7 @@ static bool read_zc_fits(const struct query *q, struct fit *fit)
 }
 
 const struct route route_read_zc = {
-	.ops = { "read-zc", read_zc_start, read_zc_step, read_zc_finish },
+	.ops = { "read-zc", read_zc_start, read_zc_step, read_zc_finish, read_zc_drain },
 	.from_kinds = ROUTE_KIND(DECANT_END_FILE) | ROUTE_KIND(DECANT_END_PIPE) |
 		      ROUTE_KIND(DECANT_END_SOCKET) | ROUTE_KIND(DECANT_END_PROCESS),
 	.to_kinds = ROUTE_KIND(DECANT_END_SOCKET),

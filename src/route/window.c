@@ -72,6 +72,11 @@ void window_finish(struct job *j)
 	j->priv = NULL;
 }
 
+void window_drain(struct job *j)
+{
+	(void)zerocopy_reap(&((struct window *)j->priv)->z);
+}
+
 static bool window_maps(const struct job *j)
 {
 	return j->from.kind == DECANT_END_FILE;

@@ -13,6 +13,7 @@
 int window_start(struct job *j, enum zerocopy_how how);
 int window_step(struct job *j);
 void window_finish(struct job *j);
+void window_drain(struct job *j);
 
 /*
  * Bytes that the source file has from pos bytes of the transfer on, now; at

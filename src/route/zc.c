@@ -16,7 +16,7 @@ static bool zc_fits(const struct query *q, struct fit *fit)
 }
 
 const struct route route_zc = {
-	.ops = { "zc", zc_start, window_step, window_finish },
+	.ops = { "zc", zc_start, window_step, window_finish, window_drain },
 	.from_kinds = ROUTE_KIND(DECANT_END_MEMORY),
 	.to_kinds = ROUTE_KIND(DECANT_END_SOCKET),
 	.needs = zc_needs,

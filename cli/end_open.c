@@ -229,8 +229,8 @@ int end_open_flush(const struct end_open *e, struct err *reterr)
 void end_open_close(struct end_open *e, bool aborted)
 {
 	if (e->fd >= 0 && e->own_fd) {
-		if (aborted && e->sink && S_ISSOCK(e->st.st_mode))
-			net_abort(e->fd);
+		if (e->sink && S_ISSOCK(e->st.st_mode))
+			(aborted ? net_abort : net_finish)(e->fd);
 		(void)close(e->fd);
 	}
 	if (e->stand_in >= 0)

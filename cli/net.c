@@ -14,6 +14,8 @@
 #include "net_name.h"
 
 #define NET_SOCKET_FLAGS (SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC)
+/* Of what a peer says to us who only send, so much is thrown away. */
+#define NET_WASTE_PIECES_MAX 256
 /* A full AF_UNIX backlog cannot be polled for. */
 #define NET_UNIX_RETRY_NS UINT64_C(20000000)
 
@@ -198,6 +200,16 @@ int net_accept(int listen_fd, struct waiter *w, struct err *reterr)
 void net_pace(int fd, uint64_t rate_bytes)
 {
 	(void)setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &rate_bytes, sizeof(rate_bytes));
+}
+
+void net_finish(int fd)
+{
+	char waste[4096];
+
+	(void)shutdown(fd, SHUT_WR);
+	for (int i = 0; i < NET_WASTE_PIECES_MAX; i++)
+		if (recv(fd, waste, sizeof(waste), MSG_DONTWAIT) <= 0)
+			return;
 }
 
 void net_abort(int fd)

@@ -43,6 +43,13 @@ enum net_locality net_locality(const char *host);
 void net_pace(int fd, uint64_t rate_bytes);
 
 /*
+ * All was sent: say so.  What the peer said meanwhile (a request, say) is
+ * thrown away: else the kernel would answer our close() with a reset, and the
+ * peer take what it has for a part.
+ */
+void net_finish(int fd);
+
+/*
  * Break the connection so that a TCP peer sees a reset instead of an end: a
  * part must not look like the whole.
  */

@@ -19,7 +19,7 @@ OWNERS = [
     ("man", ".scd", "man/meson.build", lambda p: os.path.basename(p)[:-4]),
     ("tests/lib", ".c", "tests/meson.build", lambda p: p[len("tests/"):]),
 ]
-PROGRAMS = ["unit", "system", "fault", "api", "cli", "self"]
+PROGRAMS = ["unit", "system", "fault", "api", "cli", "interop", "self"]
 
 
 def words(path):

@@ -69,7 +69,7 @@ static int explain_plan(struct explain *x)
 	else
 		cli_error("%s", text.message);
 	free(plan);
-	if (r == -ENOTSUP)
+	if (r == -ENOTSUP && !x->o.json)
 		cli_hint(engine_advice(x->engine, &t));
 	return r < 0 ? CLI_FAILED : CLI_OK;
 }

@@ -27,7 +27,7 @@ static const char *plan_cost(char *buf, size_t size, const struct decant_plan *p
 
 	if (plan->time_ns == 0)
 		return "not known: the source ends when it ends";
-	(void)snprintf(buf, size, "%s for %s, %s of it CPU time (%.0f and %.0f ns/KiB)",
+	(void)snprintf(buf, size, "%s for %s, %s of CPU time (%.0f and %.0f ns/KiB)",
 		       text_duration(took, plan->time_ns), text_bytes(bytes, plan->len),
 		       text_duration(cpu, plan->cpu_ns),
 		       plan->len ? (double)plan->time_ns * 1024 / (double)plan->len : 0.0,

@@ -87,6 +87,7 @@ void events_engine(struct events *e, const struct decant_event *event)
 		json_member_string(&j, "route", event->route);
 		json_member_string(&j, "error", events_error_name(event->error));
 		json_member_string(&j, "message", event->message);
+		json_member_u64(&j, "arrived_bytes", event->arrived_bytes);
 		json_member_u64(&j, "offset", event->offset);
 		json_member_u64(&j, "copied_bytes", event->copied_bytes);
 		json_member_u64(&j, "cpu_copies_bytes", event->cpu_copies);

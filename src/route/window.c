@@ -74,7 +74,9 @@ void window_finish(struct job *j)
 
 void window_drain(struct job *j)
 {
-	(void)zerocopy_reap(&((struct window *)j->priv)->z);
+	/* Of a file that shrank, what was on its way is not what it was. */
+	if (j->error != -ENODATA)
+		(void)zerocopy_reap(&((struct window *)j->priv)->z);
 }
 
 static bool window_maps(const struct job *j)
@@ -123,6 +125,12 @@ static int window_open(struct job *j)
 	return 0;
 }
 
+/* What the kernel still held when the file shrank was cleared with it. */
+static int window_cut(struct job *j, const struct window *w, uint64_t have)
+{
+	return window_shrank(j, have > w->certain ? have : w->certain);
+}
+
 /* The kernel met memory that is not there. */
 static int window_fault(struct job *j)
 {
@@ -138,7 +146,7 @@ static int window_fault(struct job *j)
 		return r;
 	}
 	if (window_left(j, j->sent, 1) == 0)
-		return window_shrank(j, j->sent);
+		return window_cut(j, w, window_left(j, 0, j->sent));
 	/* It is not shorter: a disk error, perhaps.  A read will say which. */
 	window_close(w);
 	w->rest = true;
@@ -156,7 +164,7 @@ static int window_look(struct job *j)
 		return 0;
 	have = window_left(j, 0, end);
 	if (have < end)
-		return window_shrank(j, have > w->certain ? have : w->certain);
+		return window_cut(j, w, have);
 	w->certain = zerocopy_released_to(&w->z);
 	return 0;
 }

@@ -3,7 +3,9 @@
 """What decant-routes(7) and the README say of each route is what the table of
 routes says: ends, copies, guarantee, needs, and nothing more."""
 
+import os
 import re
+import subprocess
 import sys
 
 import tree
@@ -128,11 +130,37 @@ def check_readme(table):
     tap.ok(wanted != set(rows[1:]), "control: a row that is missing is seen")
 
 
+def compiles(code):
+    done = subprocess.run(
+        ["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-fsyntax-only",
+         *(f"-I{os.path.join(tap.SOURCE, d)}" for d in ("include", "src")), "-x", "c", "-"],
+        input=code, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return done.returncode == 0, done.stdout
+
+
+def check_howto():
+    """docs/adding-a-route.md shows a route as they are now."""
+    text = tree.read("docs/adding-a-route.md")
+    code = re.search(r"^```c\n(.*?)^```$", text, re.S | re.M)[1]
+    good, said = compiles(code)
+    tap.ok(good, "the route of docs/adding-a-route.md compiles", said)
+    tap.ok(not compiles(code.replace("job_want", "job_wish"))[0], "control: not any text does")
+    named = re.findall(r"`((?:src|man|tools|static|cli|system|unit)/[\w./-]+)`", text)
+    roots = ["", "tests/"]
+    tap.none([n for n in named if not any(os.path.exists(os.path.join(tap.SOURCE, r + n + s))
+                                          for r in roots for s in ("", ".c"))],
+             "and what it names is there")
+
+
 def main():
     table = routes()
     tap.ok(len(table) > 20, "there is a table of routes", f"{len(table)} entries")
+    costs = set(re.findall(r'^\t(?:ROW|CPU)\("([\w-]+)"',
+                           tree.read("src/plan/cost_default.c"), re.M))
+    tap.none({r["name"] for r in table} - costs, "each has shipped costs")
     check_page(table)
     check_readme(table)
+    check_howto()
     return tap.done()
 
 

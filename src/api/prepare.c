@@ -86,7 +86,9 @@ static const struct route *api_small(const struct decant_transfer *t, const stru
 	return t->checksum && route && !route->user_space ? NULL : route;
 }
 
-static void api_query(struct decant *d, const struct decant_transfer *t, struct api_request *r)
+/* moves: the transfer will be made, and the file have been sent. */
+static void api_query(struct decant *d, const struct decant_transfer *t, struct api_request *r,
+		      bool moves)
 {
 	end_learn(&r->from, d->caps);
 	end_learn(&r->to, d->caps);
@@ -103,7 +105,7 @@ static void api_query(struct decant *d, const struct decant_transfer *t, struct 
 		.uring = engine_has_uring(d->engine),
 	};
 	if (r->from.kind == DECANT_END_FILE && r->from.dev)
-		r->query.map_warm = maps_seen(d->engine->maps, r->from.dev, r->from.ino);
+		r->query.map_warm = maps_seen(d->engine->maps, r->from.dev, r->from.ino, moves);
 	if (r->from.kind == DECANT_END_FILE && r->len != DECANT_TO_END &&
 	    r->len >= API_RESIDENCY_MIN_BYTES && r->from.cached_fs)
 		r->query.cold_permille = residency_cold_permille(r->from.fd, r->from.offset, r->len);
@@ -148,7 +150,7 @@ int api_prepare(struct decant *d, const struct decant_transfer *t, struct api_re
 		r->copies = r->route->copies;
 		return 0;
 	}
-	api_query(d, t, r);
+	api_query(d, t, r, !ret_plan);
 	ret = plan_choose(&r->query, t->route, &d->costs, ret_plan, &r->route, reterr);
 	if (ret == 0)
 		api_fit(&r->query, r->route, &r->guarantee, &r->copies);

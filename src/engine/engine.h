@@ -352,8 +352,8 @@ void maps_destroy(struct maps *m);
 const void *maps_get(struct maps *m, const struct end *e, uint64_t offset, uint64_t *len,
 		     struct mapping **ret, int *reterr);
 void maps_put(struct maps *m, struct mapping *map);
-/* Was this file sent lately (or is it mapped)?  From now on it was. */
-bool maps_seen(struct maps *m, uint64_t dev, uint64_t ino);
+/* Was this file sent lately?  note: from now on it was. */
+bool maps_seen(struct maps *m, uint64_t dev, uint64_t ino, bool note);
 /* Drop what was not used for a while; ns until the next look, 0: nothing kept. */
 uint64_t maps_expire(struct maps *m, uint64_t now_ns);
 

@@ -187,7 +187,7 @@ const void *maps_get(struct maps *m, const struct end *e, uint64_t offset, uint6
 	return map->mem + (offset - map->offset);
 }
 
-bool maps_seen(struct maps *m, uint64_t dev, uint64_t ino)
+bool maps_seen(struct maps *m, uint64_t dev, uint64_t ino, bool note)
 {
 	unsigned i = (unsigned)(((ino + dev) * 0x9e3779b97f4a7c15ull) >> 32) % MAPS_SEEN;
 	uint64_t now = sys_clock_ns();
@@ -196,9 +196,11 @@ bool maps_seen(struct maps *m, uint64_t dev, uint64_t ino)
 	pthread_mutex_lock(&m->lock);
 	seen = m->seen[i].ino == ino && m->seen[i].dev == dev &&
 	       now - m->seen[i].when_ns < MAPS_SEEN_NS;
-	m->seen[i].dev = dev;
-	m->seen[i].ino = ino;
-	m->seen[i].when_ns = now;
+	if (note) {
+		m->seen[i].dev = dev;
+		m->seen[i].ino = ino;
+		m->seen[i].when_ns = now;
+	}
 	pthread_mutex_unlock(&m->lock);
 	return seen;
 }

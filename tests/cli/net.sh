@@ -179,6 +179,19 @@ status 0 "--until sent"
 wait $PID
 is "  all of it arrives nevertheless" $? 0
 
+# What is planned is what is done: planning is no transfer that later ones look at.
+head -c 64M /dev/urandom >big
+for size in 100K 1M 64M; do
+	listener tcp-listen::0 null:
+	decant explain big "tcp:127.0.0.1:$PORT" --length $size >plan
+	run decant copy big "tcp:127.0.0.1:$PORT" --length $size -v
+	wait $PID
+	is "$size: the route of explain is taken" "$(sed -n '1s/^route \(.*\), .*/\1/p' "$ERR") $(
+		sed -n 's/.* by \([a-z-]*\) with .*/\1/p' "$ERR")" \
+		"$(sed -n 's/^route *//p' plan) $(sed -n 's/^route *//p' plan)"
+done
+rm -f big plan
+
 # From a peer to a peer.
 rm -f listen
 decant copy tcp-listen::0 tcp-listen::0 2>listen & PID=$!

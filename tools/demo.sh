@@ -7,6 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 mib=${1:-1024}
+[ -x build/decant ] || echo "building (about a minute)"
 make -s all >/dev/null
 decant=$PWD/build/decant
 dir=$(mktemp -d "${TMPDIR:-/var/tmp}/decant-demo-XXXXXX")

@@ -125,12 +125,6 @@ static int window_open(struct job *j)
 	return 0;
 }
 
-/* What the kernel still held when the file shrank was cleared with it. */
-static int window_cut(struct job *j, const struct window *w, uint64_t have)
-{
-	return window_shrank(j, have > w->certain ? have : w->certain);
-}
-
 /* The kernel met memory that is not there. */
 static int window_fault(struct job *j)
 {
@@ -145,9 +139,7 @@ static int window_fault(struct job *j)
 		j->sent = j->taken = zerocopy_released_to(&w->z);
 		return r;
 	}
-	if (window_left(j, j->sent, 1) == 0)
-		return window_cut(j, w, window_left(j, 0, j->sent));
-	/* It is not shorter: a disk error, perhaps.  A read will say which. */
+	/* The file shrank, or the disk failed: a read will say which. */
 	window_close(w);
 	w->rest = true;
 	return STEP_MORE;
@@ -163,8 +155,13 @@ static int window_look(struct job *j)
 	if (end == 0 || !window_maps(j))
 		return 0;
 	have = window_left(j, 0, end);
+	/*
+	 * What the kernel still holds may be cleared by the next truncation, so
+	 * that only what it had let go of when the file was last seen whole is
+	 * certain.
+	 */
 	if (have < end)
-		return window_cut(j, w, have);
+		return window_shrank(j, w->certain);
 	w->certain = zerocopy_released_to(&w->z);
 	return 0;
 }

@@ -38,6 +38,11 @@ static void main_help(FILE *f)
 		    "Options:\n"
 		    "  -h, --help  show this\n"
 		    "  --version   show the version\n\n"
+		    "Examples:\n"
+		    "  decant copy disk.img backup.img\n"
+		    "  there$ decant copy tcp-listen:0.0.0.0:9000 disk.img --checksum\n"
+		    "  here$  decant copy disk.img tcp:there:9000 --checksum --progress\n"
+		    "  here$  decant explain disk.img tcp:there:9000\n\n"
 		    "See `decant help COMMAND`, decant(1) and, for ends, routes and guarantees,\n"
 		    "decant(7).\n", f);
 }

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 mib=${1:-1024}
 [ -x build/decant ] || echo "building (about a minute)"
-make -s all >/dev/null
+log=$(make -s all 2>&1) || { echo "$log"; exit 1; }
 decant=$PWD/build/decant
 dir=$(mktemp -d "${TMPDIR:-/var/tmp}/decant-demo-XXXXXX")
 receiver=

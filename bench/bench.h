@@ -36,7 +36,7 @@ struct bench_case {
 	unsigned at_once;
 	unsigned repeat;     /* how often at_once transfers in one sample */
 	unsigned rounds;
-	double limit_s;      /* no further round after this, if there were 5 */
+	double limit_s;      /* no further round after this */
 };
 
 /* The same for all movers of one case. */
@@ -121,6 +121,8 @@ void fio_add(struct movers *ms, const struct setting *s);         /* fio.c */
 void library_add(struct movers *ms, struct setting *s);           /* library.c */
 void library_start(void);
 void library_stop(void);
+/* Forget what was seen and kept so far. */
+void library_restart(void);
 const char *library_version(void);
 
 struct mover *movers_new(struct movers *ms, const char *kind, const char *name);

@@ -37,12 +37,12 @@ static struct bench_case *cases_new(struct cases *cs, const char *what, unsigned
 	c->at_once = at_once;
 	c->repeat = transfers > at_once ? transfers / at_once : 1;
 	c->rounds = cs->quick ? 5 : 9;
-	c->limit_s = cs->quick ? 3 : 8;
+	c->limit_s = cs->quick ? 3 : 6;
 	/* So many times 1 GiB is not kept in memory: one file, in pieces. */
 	if (size == CASES_GIB) {
 		c->split = at_once > 1;
 		c->piece /= at_once;
-		c->limit_s = cs->quick ? 5 : 12;
+		c->limit_s = cs->quick ? 5 : 14;
 	}
 	if (at_once == 1)
 		snprintf(c->name, sizeof(c->name), "%s %s", what, cases_sizes[size].name);
@@ -96,19 +96,19 @@ static void cases_to_files(struct cases *cs)
 	c->from_memory = c->direct = true;
 	c->to = SINK_FILE;
 	c->rounds = cs->quick ? 3 : 7;
-	c->limit_s = cs->quick ? 15 : 45;
+	c->limit_s = cs->quick ? 10 : 30;
 	c = cases_new(cs, "file-file cold", CASES_GIB, 1);
 	c->cold = true;
 	c->to = SINK_FILE;
 	c->rounds = cs->quick ? 2 : 7;
-	c->limit_s = cs->quick ? 15 : 60;
+	c->limit_s = cs->quick ? 15 : 45;
 	if (cs->quick)
 		return;
 	c = cases_new(cs, "file-file cold, durable", CASES_GIB, 1);
 	c->cold = c->durable = true;
 	c->to = SINK_FILE;
 	c->rounds = 5;
-	c->limit_s = 60;
+	c->limit_s = 45;
 }
 
 unsigned cases_all(struct bench_case *ret, unsigned max, bool quick)

@@ -10,6 +10,7 @@
 #include "bench.h"
 
 static struct decant *library;
+static bool library_used;
 
 /* How a mover uses the library. */
 enum library_how {
@@ -39,6 +40,15 @@ void library_start(void)
 void library_stop(void)
 {
 	decant_close(library);
+}
+
+void library_restart(void)
+{
+	if (!library_used)
+		return;
+	library_stop();
+	library_start();
+	library_used = false;
 }
 
 const char *library_version(void)
@@ -157,6 +167,7 @@ static int library_run(struct setting *s, const struct mover *m, struct sample *
 {
 	const struct library_use *u = m->arg;
 
+	library_used = true;
 	return u->how == LIBRARY_MOVE ? library_move(s, u, ret) : library_submit(s, u, ret);
 }
 

@@ -23,8 +23,9 @@ static void attack_ends(const struct attack *a, struct source *from, struct sink
 	while (kbit & (kbit - 1))
 		kbit &= kbit - 1;
 	o.rate_kbit = (uint32_t)kbit;
-	source_open(from, a->from, a->from_fs, a->offset, a->len);
+	/* the sink first: it forks, and memory shared with a child is copied on write */
 	sink_open(to, a->to, a->to_fs, a->offset, a->len, &o);
+	source_open(from, a->from, a->from_fs, a->offset, a->len);
 }
 
 static bool attack_fits(struct attack_result *ret, struct decant *d, const struct decant_transfer *t)

@@ -99,7 +99,8 @@ char *fs_small(enum fs_kind kind, uint64_t size_mb)
 	char *dir = NULL, options[48];
 
 	fs_start();
-	kit_must(asprintf(&dir, "%s/%s-%u", fs_base, fs_names[kind], count++));
+	kit_must(asprintf(&dir, "%s/%s-%d-%u", fs_base, fs_names[kind], (int)getpid(),
+			  count++));
 	kit_must(mkdir(dir, 0755));
 	if (kind == FS_XFS && size_mb < FS_XFS_MIN_MB)
 		size_mb = FS_XFS_MIN_MB;
@@ -149,7 +150,6 @@ int fs_pattern_file(enum fs_kind kind, uint64_t len, char **ret_path)
 	int fd = fs_file(kind, ret_path);
 
 	pattern_write(fd, 0, len, PATTERN_OLD);
-	kit_must(fdatasync(fd));
 	return fd;
 }
 

@@ -28,7 +28,7 @@ void fs_drop(char *dir);
 
 /* A new file, already unlinked unless ret_path is wanted (caller frees). */
 int fs_file(enum fs_kind kind, char **ret_path);
-/* The same, with len bytes of the pattern's old generation, and on disk. */
+/* The same, with len bytes of the pattern's old generation. */
 int fs_pattern_file(enum fs_kind kind, uint64_t len, char **ret_path);
 /* Throw the file's pages out of the page cache. */
 void fs_cold(int fd);

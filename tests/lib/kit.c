@@ -103,6 +103,13 @@ bool kit_full(void)
 	return s && strcmp(s, "1") == 0;
 }
 
+bool kit_wanted(const char *name)
+{
+	const char *s = getenv("DECANT_TEST_ONLY");
+
+	return !s || strstr(name, s);
+}
+
 bool kit_slow_build(void)
 {
 	return KIT_SLOW || getenv("TAP_SLOW");

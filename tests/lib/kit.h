@@ -36,6 +36,18 @@ void kit_sleep_ms(unsigned ms);
 
 /* DECANT_TEST_FULL=1: the whole product instead of a covering part. */
 bool kit_full(void);
+/*
+ * DECANT_TEST_ONLY=text: only cases whose name contains it.  kit_case() is
+ * tap_case_arg() for those and does nothing for the others.
+ */
+bool kit_wanted(const char *name);
+#define kit_case(run, arg, ...)                                    \
+	do {                                                       \
+		char kit_name_[200];                               \
+		snprintf(kit_name_, sizeof(kit_name_), __VA_ARGS__); \
+		if (kit_wanted(kit_name_))                         \
+			tap_case_arg(run, arg, "%s", kit_name_);   \
+	} while (0)
 /* Built with a sanitizer (or under valgrind): everything takes longer. */
 bool kit_slow_build(void);
 

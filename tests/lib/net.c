@@ -21,7 +21,12 @@
 
 #define NET_RATE_KBIT 8000
 #define NET_SMALL 4096
-#define NET_SMALL_TCP 16384 /* less, and its timers set the pace */
+/*
+ * Less, and TCP itself crawls: with segments of 64 KiB, and buffers that are
+ * charged for whole pages, its window closes and the persist timer sets the pace.
+ */
+#define NET_SMALL_TCP (256 << 10)
+#define NET_SMALL_SEND (64 << 10)
 
 const char *const pair_names[PAIR_KINDS] = { "loopback", "veth", "slow-veth",
 					     "unix",     "pipe", "fifo" };
@@ -105,7 +110,8 @@ static int net_socket(int ns)
 /* FORCE: past the sysctl limits; before connect, for the window's scale. */
 static void pair_buffer(int fd, int option, const struct pair_options *o)
 {
-	int bytes = o->small ? NET_SMALL_TCP : (int)(o->holds + o->holds / 2 + (1 << 18));
+	int small = option == SO_SNDBUFFORCE ? NET_SMALL_SEND : NET_SMALL_TCP;
+	int bytes = o->small ? small : (int)(o->holds + o->holds / 2 + (1 << 18));
 
 	if (o->small || o->holds)
 		kit_must(setsockopt(fd, SOL_SOCKET, option, &bytes, sizeof(bytes)));

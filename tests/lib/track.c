@@ -54,8 +54,7 @@ static void track_rules(struct track *tr, const struct decant_event *e)
 	if (e->type != DECANT_PROGRESS)
 		TRACK_RULE(!tr->seen[e->type], "%s twice", track_types[e->type]);
 	if (e->type == DECANT_PROGRESS)
-		TRACK_RULE(!tr->seen[DECANT_SNAPSHOTTED] && !tr->seen[DECANT_DELIVERED],
-			   "PROGRESS after SNAPSHOTTED or DELIVERED");
+		TRACK_RULE(!tr->seen[DECANT_DELIVERED], "PROGRESS after DELIVERED");
 	if (e->type == DECANT_RELEASED)
 		TRACK_RULE(tr->seen[DECANT_SNAPSHOTTED], "RELEASED before SNAPSHOTTED");
 	/* Only a LIVE route, which cannot know, may say it last. */

@@ -54,6 +54,7 @@ static void full_move(struct decant *d, const struct full_case *c, int fd)
 	is_str(track_verdict(&tr, -ENOSPC), "", "a full disk");
 	ok(e->bytes < 24 * MIB, "not everything fits");
 	ok(!tr.seen[DECANT_DELIVERED], "not delivered");
+	kit_must(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_DIRECT));
 	is_int(pattern_check_file(&r, fd, 0, e->bytes, 0, PATTERN_OLD), e->bytes,
 	       "what was said to be moved is there");
 	ok(pattern_clean(&r), "and right: %s", pattern_text(&r));
@@ -168,11 +169,15 @@ static void memlock_case(const void *arg)
 	for (int b = DECANT_BACKEND_AUTO; b <= DECANT_BACKEND_THREADS; b++) {
 		struct decant_options options = DECANT_OPTIONS_INIT;
 		struct decant *d = NULL;
+		int r;
 
 		options.backend = (uint32_t)b;
 		options.cost_file = "";
-		if (!ok(decant_open(&d, &options) == 0, "%s: opens with so little",
-			track_backends[b]))
+		r = decant_open(&d, &options);
+		/* the ring itself is charged: it may not be had where it is demanded */
+		ok(r == 0 || ((r == -EOPNOTSUPP || r == -ENOMEM) && b == DECANT_BACKEND_URING), "%s: opens: %d",
+		   track_backends[b], r);
+		if (r < 0)
 			continue;
 		for (int i = 0; i < 3; i++) {
 			struct decant_plan plan = DECANT_PLAN_INIT;
@@ -340,7 +345,7 @@ static void nofile_cases(void)
 	fits_ask(f, n);
 	for (unsigned i = 0; i < n; i++)
 		if (f[i].live)
-			tap_case_arg(nofile_case, &f[i], "%s, %s, %s to %s: few descriptors left",
+			kit_case(nofile_case, &f[i], "%s, %s, %s to %s: few descriptors left",
 				     f[i].route, track_backends[f[i].backend],
 				     source_names[f[i].from], sink_names[f[i].to]);
 }
@@ -375,14 +380,14 @@ int main(void)
 	pair_open(&veth, PAIR_SLOW, &(struct pair_options){ .rate_kbit = 64000 });
 	pair_close(&veth);
 	for (unsigned i = 0; i < sizeof(fulls) / sizeof(fulls[0]); i++)
-		tap_case_arg(full_case, &fulls[i], "%s, %s to %s%s: the disk is full",
+		kit_case(full_case, &fulls[i], "%s, %s to %s%s: the disk is full",
 			     fulls[i].route ? fulls[i].route : "planned", source_names[fulls[i].from],
 			     fs_names[fulls[i].fs], fulls[i].direct ? ", O_DIRECT" : "");
 	for (unsigned i = 0; i < 5; i++)
-		tap_case_arg(fsize_case, fsize[i], "%s: RLIMIT_FSIZE",
+		kit_case(fsize_case, fsize[i], "%s: RLIMIT_FSIZE",
 			     fsize[i] ? fsize[i] : "planned");
 	for (unsigned i = 0; i < sizeof(memlocks) / sizeof(memlocks[0]); i++)
-		tap_case_arg(memlock_case, &memlocks[i], "%s: RLIMIT_MEMLOCK of %llu",
+		kit_case(memlock_case, &memlocks[i], "%s: RLIMIT_MEMLOCK of %llu",
 			     memlocks[i].route ? memlocks[i].route : "planned",
 			     (unsigned long long)memlocks[i].limit);
 	tap_case("an engine needs few descriptors and says so", nofile_open);

@@ -76,7 +76,7 @@ static void live_controls(void)
 	};
 #undef LIVE
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		tap_case_arg(live_case, &cases[i], "control: %s to %s shows new bytes",
+		kit_case(live_case, &cases[i], "control: %s to %s shows new bytes",
 			     cases[i].attack.route, sink_names[cases[i].attack.to]);
 }
 
@@ -108,7 +108,7 @@ static void live_early_controls(void)
 	};
 
 	for (unsigned i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++)
-		tap_case_arg(live_early, &attacks[i],
+		kit_case(live_early, &attacks[i],
 			     "control: %s, damaged before SNAPSHOTTED, shows new bytes",
 			     attacks[i].route);
 }
@@ -191,7 +191,7 @@ int main(void)
 	live_controls();
 	live_early_controls();
 	for (unsigned i = 0; i < sizeof(stable) / sizeof(stable[0]); i++)
-		tap_case_arg(live_unrest, stable[i], "%s from a file that is written all the time",
+		kit_case(live_unrest, stable[i], "%s from a file that is written all the time",
 			     stable[i]);
 	return done();
 }

@@ -221,8 +221,6 @@ int main(void)
 		const char *name = decant_routes()[c.route];
 		unsigned claims = 0, live = 0;
 
-		if (getenv("DECANT_TEST_ROUTE") && strcmp(getenv("DECANT_TEST_ROUTE"), name) != 0)
-			continue;
 		for (c.backend = 1; c.backend <= DECANT_BACKEND_THREADS; c.backend++)
 			for (c.from = 0; c.from < STABLE_FROMS; c.from++)
 				for (c.to = 0; c.to < STABLE_TOS; c.to++) {
@@ -233,14 +231,15 @@ int main(void)
 					live += claim == CLAIM_LIVE;
 					if (claim != CLAIM_STABLE || !stable_covers(c.from, c.to))
 						continue;
-					tap_case_arg(stable_attack, &c, "%s, %s: %s@%s to %s@%s", name,
+					kit_case(stable_attack, &c, "%s, %s: %s@%s to %s@%s", name,
 						     track_backends[c.backend],
 						     source_names[stable_froms[c.from].kind],
 						     fs_names[stable_froms[c.from].fs],
 						     sink_names[stable_tos[c.to].kind],
 						     fs_names[stable_tos[c.to].fs]);
 				}
-		ok(claims + live, "%s fits some pair (%u stable, %u live)", name, claims, live);
+		if (kit_wanted(name))
+			ok(claims + live, "%s fits some pair (%u stable, %u live)", name, claims, live);
 	}
 	return done();
 }

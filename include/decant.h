@@ -192,9 +192,10 @@ enum decant_event_flags {
 };
 
 /*
- * What happened to one transfer.  Order: PROGRESS*, SNAPSHOTTED, RELEASED,
- * DELIVERED, ENDED; SNAPSHOTTED to DELIVERED are each at most once and are
- * missing where the transfer failed before them.  ENDED comes exactly once.
+ * What happened to one transfer.  Order: SNAPSHOTTED, RELEASED, DELIVERED,
+ * ENDED; the first three are each at most once and are missing where the
+ * transfer failed before them.  ENDED comes exactly once.  PROGRESS may come
+ * any number of times, before DELIVERED.
  * On a LIVE route nobody can know when the source is no longer needed:
  * SNAPSHOTTED and RELEASED then come after DELIVERED, right before ENDED, and
  * are marked DECANT_NOT_CERTAIN.

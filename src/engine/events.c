@@ -18,8 +18,9 @@ void event_emit(struct job *j, uint32_t type, uint32_t flags, uint64_t bytes, ui
 	n->flags = flags;
 	n->bytes = bytes;
 	n->time_ns = now_ns;
+	/* PROGRESS that nobody took yet is brought up to date, and to its place in time. */
 	if (n->queued)
-		return; /* PROGRESS that nobody took yet: it was brought up to date */
+		list_remove(&n->link);
 	n->queued = true;
 	list_push(&e->events, &n->link);
 	if (e->event_fd >= 0 && !e->event_fd_set) {

@@ -77,8 +77,7 @@ static void job_tell_progress(struct job *j, uint64_t now)
 {
 	struct job_queue *q = j->q;
 
-	/* SNAPSHOTTED may come while the last bytes are still being written. */
-	if (q->snapshotted || now - q->progress_event_ns < JOB_PROGRESS_EVERY_NS)
+	if (now - q->progress_event_ns < JOB_PROGRESS_EVERY_NS)
 		return;
 	q->progress_event_ns = now;
 	event_emit_unlocked(j, DECANT_PROGRESS, 0, j->sent);
@@ -101,7 +100,7 @@ uint64_t job_progress_due_ns(const struct job *j)
 {
 	const struct job_queue *q = j->q;
 
-	if (!(j->flags & DECANT_PROGRESS_EVENTS) || q->phase != PHASE_MOVE || q->snapshotted ||
+	if (!(j->flags & DECANT_PROGRESS_EVENTS) || q->phase != PHASE_MOVE ||
 	    j->sent == q->events[DECANT_PROGRESS].bytes)
 		return 0;
 	return q->progress_event_ns + JOB_PROGRESS_EVERY_NS;
@@ -156,7 +155,9 @@ void job_snapshotted(struct job *j, uint32_t flags)
 		return;
 	pthread_mutex_lock(&e->lock);
 	j->q->snapshotted = true;
-	event_emit(j, DECANT_SNAPSHOTTED, flags, j->taken, sys_clock_ns());
+	/* Of a clone all bytes are safe before the first one was taken. */
+	event_emit(j, DECANT_SNAPSHOTTED, flags, j->len == DECANT_TO_END ? j->taken : j->len,
+		   sys_clock_ns());
 	pthread_mutex_unlock(&e->lock);
 }
 

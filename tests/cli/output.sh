@@ -93,6 +93,26 @@ decant copy mem:1M null: --limit-rate 1M --events 5 5> >(
 for ((i = 0; i < 100; i++)); do grep -q finished stamped && break; sleep 0.05; done
 first=$(head -1 stamped | cut -d' ' -f1) last=$(tail -1 stamped | cut -d' ' -f1)
 ok "events come when they happen" test $(((last - first) / 1000000)) -ge 300
+# A source that cannot change is safe at once, and goes on to be told of.
+rm -f err
+decant copy tcp-listen::0 null: 2>err & pid=$!
+port=$(port_of err)
+python3 - "$DECANT" "$port" >sealed <<'PY'
+import fcntl, os, subprocess, sys
+fd = os.memfd_create("sealed", os.MFD_ALLOW_SEALING)
+os.write(fd, bytes(1 << 20))
+fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+sys.exit(subprocess.call([sys.argv[1], "copy", f"fd:{fd}", "tcp:127.0.0.1:" + sys.argv[2],
+                          "--offset", "0", "--route", "sendfile", "--limit-rate", "2M",
+                          "--events", "1", "--timeout", "30s"], pass_fds=[fd]))
+PY
+is "sendfile of a sealed memory file is stable" $? 0
+wait $pid
+is "  all of it is safe at once" "$(json_lines sealed \
+	'o[0]["event"], o[0]["bytes"], o[0]["certain"]')" "('snapshotted', 1048576, True)"
+ok "  progress is told all the same" test "$(grep -c '"progress"' sealed)" -ge 3
+is "  in order" "$(json_lines sealed \
+	'all(a["time_ns"] <= b["time_ns"] for a, b in zip(o, o[1:]))')" True
 decant copy src e3 --events 5 5> >(exec true) 2>err
 is "a reader of events that is gone" $? 1
 ok "  says so" grep -q -- "--events" err

@@ -98,13 +98,16 @@ static int probe_run(struct decant *d, const struct probe_options *o)
 	int n, r, status;
 
 	if (o->calibrate) {
-		r = decant_calibrate(d, NULL, o->dir, o->seconds ? o->seconds :
-								    PROBE_SECONDS_DEFAULT);
+		unsigned seconds = o->seconds ? o->seconds : PROBE_SECONDS_DEFAULT;
+
+		(void)fprintf(stderr, "decant: measuring for about %u s\n", seconds);
+		r = decant_calibrate(d, NULL, o->dir, seconds);
 		if (r < 0) {
 			cli_error("%s", decant_strerror(d));
 			cli_hint(cli_advice(r));
 			return CLI_FAILED;
 		}
+		(void)fprintf(stderr, "decant: measured; plans use it from now on\n");
 	}
 	facts = calloc(PROBE_FACTS_MAX, sizeof(*facts));
 	n = facts ? decant_facts(d, facts, PROBE_FACTS_MAX) : -ENOMEM;

@@ -44,6 +44,8 @@ ok "nothing was calibrated unasked" test ! -e .cache/decant
 start=$(date +%s)
 run decant probe --calibrate --seconds 2 --dir .
 status 0 "--calibrate"
+says "measuring for about 2 s" "  says how long it will be"
+says "plans use it from now on" "  and that it is used"
 ok "  takes about as long as it was given" test $(($(date +%s) - start)) -le $((20 * SLOW))
 ok "  keeps what it found in the user's cache" test -n "$(find .cache -type f -size +0)"
 only "  and leaves no scratch files"

@@ -73,6 +73,9 @@ int end_init(struct end *ret, const struct decant_end *e, enum end_side side, st
 /* The other facts; what the planner wants to know.  Asked once. */
 void end_learn(struct end *e, struct caps *caps);
 
+/* A file whose pages are in memory alone: reading it waits for no disk. */
+bool end_in_memory(const struct end *e);
+
 /*
  * Size of a file, asked at the first call and kept.  A source of 0 bytes is
  * END_SIZE_UNKNOWN: files of /proc have that size and give bytes.

@@ -32,6 +32,18 @@
 #define LEARN_DIO_TRY_MIN 512
 #define LEARN_DIO_TRY_MAX 4096
 
+static bool learn_in_memory(uint32_t type)
+{
+	return type == LEARN_TMPFS || type == LEARN_RAMFS || type == LEARN_HUGETLBFS;
+}
+
+bool end_in_memory(const struct end *e)
+{
+	struct statfs fs;
+
+	return sys_fstatfs(e->fd, &fs) == 0 && learn_in_memory((uint32_t)fs.f_type);
+}
+
 /* File systems whose driver cannot write at all: remounting changes nothing. */
 static const char *learn_read_only_fs(uint32_t type)
 {
@@ -148,7 +160,7 @@ static void learn_file(struct end *e, struct caps *caps, int fl)
 	/* A block device lies in its own file system, devtmpfs; what counts is the disk. */
 	if (!e->block_device && sys_fstatfs(e->fd, &fs) == 0)
 		type = (uint32_t)fs.f_type;
-	e->cached_fs = type != LEARN_TMPFS && type != LEARN_RAMFS && type != LEARN_HUGETLBFS;
+	e->cached_fs = !learn_in_memory(type);
 	e->reflinks = type == LEARN_XFS || type == LEARN_BTRFS || type == LEARN_OCFS2 ||
 		      type == LEARN_BCACHEFS;
 	learn_immutable(e, caps, type, stx.stx_attributes & stx.stx_attributes_mask);

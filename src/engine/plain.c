@@ -33,9 +33,9 @@ static int64_t plain_read_small(struct job *j, void *buf, uint64_t len)
 	uint64_t at = j->from.offset + j->taken;
 	int64_t n;
 
-	if (j->q->nowait)
-		n = sys_preadv2(j->from.io_fd, &iov, 1, at, RWF_NOWAIT);
-	else
+	n = j->q->nowait ? sys_preadv2(j->from.io_fd, &iov, 1, at, RWF_NOWAIT) : -EOPNOTSUPP;
+	/* tmpfs has no RWF_NOWAIT, and no disk to wait for. */
+	if (n == -EOPNOTSUPP && (!j->q->nowait || end_in_memory(&j->from)))
 		n = sys_pread(j->from.io_fd, buf, len, at);
 	if (n == -EINVAL)
 		return end_read(&j->from, j->taken, buf, len); /* opened with O_DIRECT */

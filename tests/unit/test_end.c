@@ -298,6 +298,9 @@ static void test_learn_file(void)
 	ok(e.direct_fd, "a descriptor that has O_DIRECT");
 	e = learned(said_fd(DECANT_END_FILE, mem, 0), END_SOURCE, NULL);
 	ok(!e.cached_fs, "tmpfs has no page cache worth going past");
+	ok(end_in_memory(&e), "and its files are in memory");
+	e = learned(said_fd(DECANT_END_FILE, file_fd, 0), END_SOURCE, NULL);
+	is_int(end_in_memory(&e), !e.cached_fs, "others are not");
 	close(direct);
 	close(mem);
 }

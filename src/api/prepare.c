@@ -10,7 +10,7 @@
 
 #define API_FLAGS_KNOWN (DECANT_DIRECT | DECANT_SYNC | DECANT_PROGRESS_EVENTS | DECANT_MORE)
 /* Below this, asking what the ends are would cost more than any route saves. */
-#define API_SMALL_MAX_BYTES (16u << 10)
+#define API_SMALL_MAX_BYTES (64u << 10)
 /* From here on it pays to ask how much of the source is in the page cache. */
 #define API_RESIDENCY_MIN_BYTES (1u << 20)
 

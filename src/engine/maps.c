@@ -21,7 +21,7 @@
 #define MAPS_KEPT_MAX_BYTES (2ull << 30)
 #define MAPS_KEPT_MAX 256
 #define MAPS_KEEP_NS 1000000000ull
-#define MAPS_SEEN 256
+#define MAPS_SEEN 4096
 #define MAPS_SEEN_NS 10000000000ull
 
 #ifndef XFS_SUPER_MAGIC

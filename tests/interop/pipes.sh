@@ -97,4 +97,19 @@ truncate -s 3M sparse
 printf data | dd of=sparse bs=1 seek=1M conv=notrunc status=none
 run decant copy sparse holes --checksum=sha256
 is "of a file with holes" "$(cut -d' ' -f1 "$OUT")" "$(sha256sum <sparse | cut -d' ' -f1)"
+
+# The pattern of mem: is the one that decant(7) describes, so that others can check it.
+decant copy mem:100003 pattern
+is "mem: is splitmix64 with the seed 0" "$(python3 - <<'PY'
+MASK = (1 << 64) - 1
+state, data = 0, b""
+while len(data) < 100003:
+    state = state + 0x9e3779b97f4a7c15 & MASK
+    z = state
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9 & MASK
+    z = (z ^ z >> 27) * 0x94d049bb133111eb & MASK
+    data += (z ^ z >> 31).to_bytes(8, "little")
+print(data[:100003] == open("pattern", "rb").read())
+PY
+)" True
 finish

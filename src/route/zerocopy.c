@@ -259,7 +259,13 @@ static int zerocopy_push_ring(struct zerocopy *z, struct zerocopy_send *s, const
 		/* No MSG_MORE but where the caller says so: what is held back is not
 		 * released either, and we would wait for our own notification. */
 		.flags = MSG_NOSIGNAL | (j->flags & DECANT_MORE ? MSG_MORE : 0),
-		.buffer_index = s->piece->buffer ? s->piece->buffer->index : -1,
+		/*
+		 * Not by its registration, which is for reads and writes: of a huge
+		 * page that is one segment, and the kernel (6.18) charges a send
+		 * with all of the segment up to its end.  16 KiB then fill a
+		 * socket's buffer, here and at a local receiver.
+		 */
+		.buffer_index = -1,
 	};
 	r = job_request(j, &s->r);
 	if (r < 0) {
@@ -271,11 +277,8 @@ static int zerocopy_push_ring(struct zerocopy *z, struct zerocopy_send *s, const
 	return 0;
 }
 
-/* Registered buffers were charged when they were registered. */
 static bool zerocopy_pin(struct zerocopy *z, struct zerocopy_send *s, uint64_t len)
 {
-	if (s->piece->buffer && s->piece->buffer->index >= 0)
-		return true;
 	if (!job_pin(z->job, len))
 		return false;
 	s->pinned_bytes = len;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,6 +27,19 @@ static void sides_fill(unsigned char *memory)
 	}
 }
 
+static int sides_named(const char *dir, char ret_path[COST_PATH_MAX])
+{
+	static atomic_uint count;
+	int fd = -ENAMETOOLONG;
+
+	if (snprintf(ret_path, COST_PATH_MAX, "%s/decant-calibrate-%d-%u", dir, (int)getpid(),
+		     atomic_fetch_add(&count, 1)) < COST_PATH_MAX)
+		fd = sys_open(ret_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		ret_path[0] = 0;
+	return fd;
+}
+
 /* A file without a name; where the file system cannot, one that loses it. */
 static int sides_scratch(const char *dir)
 {
@@ -35,10 +49,7 @@ static int sides_scratch(const char *dir)
 	fd = sys_open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
 	if (fd != -EOPNOTSUPP && fd != -EISDIR && fd != -EINVAL)
 		return fd;
-	if (snprintf(path, sizeof(path), "%s/decant-calibrate-%d", dir, (int)getpid()) >=
-	    (int)sizeof(path))
-		return -ENAMETOOLONG;
-	fd = sys_open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	fd = sides_named(dir, path);
 	if (fd >= 0)
 		(void)sys_unlink(path);
 	return fd;
@@ -49,7 +60,8 @@ static int sides_source_file(struct sides *p)
 	uint64_t at;
 	ssize_t n;
 
-	p->from_fd = sides_scratch(p->dir);
+	/* With a name: mappings of files that have none are not kept. */
+	p->from_fd = sides_named(p->dir, p->path);
 	if (p->from_fd < 0)
 		return p->from_fd;
 	for (at = 0; at < SIDES_BYTES; at += (uint64_t)n) {
@@ -177,6 +189,9 @@ void sides_close(struct sides *p)
 	(void)sys_close(p->from_fd);
 	(void)sys_close(p->to_fd);
 	p->from_fd = p->to_fd = -1;
+	if (p->path[0])
+		(void)sys_unlink(p->path);
+	p->path[0] = 0;
 	peer_destroy(p->feeder);
 	peer_destroy(p->drainer);
 	p->feeder = p->drainer = NULL;

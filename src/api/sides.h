@@ -18,6 +18,7 @@ struct sides {
 	enum cost_to to;
 	const char *dir;       /* for scratch files */
 	int from_fd, to_fd;    /* ours; -1: none */
+	char path[COST_PATH_MAX]; /* of the source file, while there is one; else "" */
 	struct peer *feeder, *drainer;
 	unsigned char *memory; /* SIDES_BYTES each, where an end is memory */
 	unsigned char *room;

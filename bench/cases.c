@@ -47,8 +47,8 @@ static struct bench_case *cases_new(struct cases *cs, const char *what, unsigned
 	if (at_once == 1)
 		snprintf(c->name, sizeof(c->name), "%s %s", what, cases_sizes[size].name);
 	else
-		snprintf(c->name, sizeof(c->name), "%s %s, %u at once", what, cases_sizes[size].name,
-			 at_once);
+		snprintf(c->name, sizeof(c->name), "%s %s, %u at once", what,
+			 cases_sizes[size].name, at_once);
 	return c;
 }
 

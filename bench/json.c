@@ -59,7 +59,8 @@ void json_open(FILE *f)
 	json_field(f, "cpu", cpu);
 	json_field(f, "decant", library_version());
 	json_field(f, "date", date);
-	fprintf(f, "\"cpus\": %ld, \"memory_bytes\": %lld },\n\"cases\": [", sysconf(_SC_NPROCESSORS_ONLN),
+	fprintf(f, "\"cpus\": %ld, \"memory_bytes\": %lld },\n\"cases\": [",
+		sysconf(_SC_NPROCESSORS_ONLN),
 		(long long)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE));
 	json_first = true;
 }

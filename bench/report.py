@@ -50,8 +50,8 @@ def main():
     parser.add_argument("--verdicts", action="store_true", help="no tables")
     args = parser.parse_args()
     machine, cases = stats.load(args.results)
-    print(f"decant {machine['decant']}, {machine['date']}: {machine['cpu']}, {machine['cpus']} CPUs, "
-          f"{size(machine['memory_bytes'])}, Linux {machine['kernel']}; GB = 10^9 bytes; medians")
+    print(f"decant {machine['decant']}, {machine['date']}: {machine['cpu']}, "
+          f"{machine['cpus']} CPUs, {size(machine['memory_bytes'])}, Linux {machine['kernel']}; GB = 10^9 bytes; medians")
     if not args.verdicts:
         for case in cases:
             table(case)

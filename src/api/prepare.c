@@ -43,7 +43,8 @@ static int api_length(const struct decant_transfer *t, struct api_request *r, st
 	if (r->from.kind == DECANT_END_MEMORY)
 		limit = r->from.size;
 	if (r->from.kind == DECANT_END_PROCESS && !r->len_exact)
-		return err_set(reterr, -EINVAL, "length: memory of a process has no end; say how much");
+		return err_set(reterr, -EINVAL,
+			       "length: memory of a process has no end; say how much");
 	if (r->len_exact && limit != DECANT_TO_END && r->len > limit)
 		return err_set(reterr, -EINVAL, "length: %llu bytes of %llu in memory",
 			       (unsigned long long)r->len, (unsigned long long)limit);
@@ -108,7 +109,8 @@ static void api_query(struct decant *d, const struct decant_transfer *t, struct 
 		r->query.map_warm = maps_seen(d->engine->maps, r->from.dev, r->from.ino, moves);
 	if (r->from.kind == DECANT_END_FILE && r->len != DECANT_TO_END &&
 	    r->len >= API_RESIDENCY_MIN_BYTES && r->from.cached_fs)
-		r->query.cold_permille = residency_cold_permille(r->from.fd, r->from.offset, r->len);
+		r->query.cold_permille =
+			residency_cold_permille(r->from.fd, r->from.offset, r->len);
 }
 
 static unsigned api_route_index(const struct job_ops *ops)

@@ -123,7 +123,9 @@ static int deliver_file(struct job *j)
 		r = sys_fdatasync(j->to.fd);
 	} else if (!q->sync_started) {
 		q->sync_started = true;
-		q->sync = (struct request){ .op = REQUEST_FSYNC, .fd = j->to.fd, .buffer_index = -1 };
+		q->sync = (struct request) { .op = REQUEST_FSYNC,
+					     .fd = j->to.fd,
+					     .buffer_index = -1 };
 		r = job_request(j, &q->sync);
 		if (r == 0)
 			return STEP_WAIT;

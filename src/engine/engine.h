@@ -88,8 +88,8 @@ struct job_queue {
 	bool inline_run;         /* its own caller runs it: no worker may */
 	bool inline_ready;
 	bool nowait;             /* on the submitting thread: do not block at all */
-	bool cancelled;
-	bool cancelled_behind;   /* because one before it on a stream failed */
+	atomic_bool cancelled;
+	atomic_bool cancelled_behind;   /* because one before it on a stream failed */
 	bool started, finished;  /* ops->start succeeded; ops->finish was called */
 	bool opened;             /* the ends were opened */
 	bool snapshotted, released, delivered;

@@ -207,11 +207,12 @@ int job_fail_source(struct job *j, int code)
 
 		size = end_size_now(&j->from);
 		if (size != END_SIZE_UNKNOWN && size <= at)
-			return job_fail(j, -ENODATA,
-					"source ended at offset %llu, %llu bytes short: the file shrank",
-					at,
-					(unsigned long long)(j->len == DECANT_TO_END ?
-								     0 : j->len - j->taken));
+			return job_fail(
+				j, -ENODATA,
+				"source ended at offset %llu, %llu bytes short: the file shrank",
+				at,
+				(unsigned long long)(j->len == DECANT_TO_END ? 0
+									     : j->len - j->taken));
 		/* Not shorter: let a plain read say what is wrong. */
 		size = (uint64_t)sys_pread(j->from.fd, &byte, 1, at);
 		if ((int64_t)size < 0)

@@ -244,7 +244,8 @@ int job_plain_step(struct job *j, uint64_t chunk_bytes);
  * (at least 1).  Valid until job_unmap().  NULL: *reterr negative errno.
  */
 struct mapping;
-const void *job_map(struct job *j, uint64_t pos, uint64_t *len_bytes, struct mapping **ret, int *reterr);
+const void *job_map(struct job *j, uint64_t pos, uint64_t *len_bytes, struct mapping **ret,
+		    int *reterr);
 void job_unmap(struct job *j, struct mapping *m);
 
 #endif

@@ -98,7 +98,8 @@ static int plain_keep(struct job *j, const unsigned char *buf, uint64_t len)
 
 	q->leftover = sys_malloc(len);
 	if (!q->leftover)
-		return job_fail(j, -ENOMEM, "keeping %llu bytes that the %s did not take: no memory",
+		return job_fail(j, -ENOMEM,
+				"keeping %llu bytes that the %s did not take: no memory",
 				(unsigned long long)len, end_noun(&j->to));
 	memcpy(q->leftover, buf, len);
 	q->leftover_len = len;

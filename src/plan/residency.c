@@ -44,7 +44,8 @@ static int residency_count(int fd, uint64_t offset, uint64_t len)
 		return r < 0 ? r : (int)(cold * 1000 / pages);
 	}
 	for (unsigned i = 0; i < RESIDENCY_WINDOWS; i++) {
-		r = residency_window(fd, offset + stride * i + (stride - RESIDENCY_WINDOW_BYTES) / 2,
+		r = residency_window(fd,
+				     offset + stride * i + (stride - RESIDENCY_WINDOW_BYTES) / 2,
 				     RESIDENCY_WINDOW_BYTES, &pages, &cold);
 		if (r < 0)
 			return r;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "route/reopen.h"
+#include "sys/sys.h"
 
 int reopen_read(const struct end *e)
 {
@@ -20,5 +21,7 @@ int reopen_direct(struct job *j, const struct end *e)
 	if (fd < 0)
 		return job_fail(j, -EOPNOTSUPP, "%s: cannot be opened past the page cache: %s",
 				sink ? "sink" : "source", strerrordesc_np(-fd));
+	/* As asked for, it would have io_uring fail rather than wait, on FUSE. */
+	(void)sys_setfl(fd, O_DIRECT);
 	return fd;
 }

@@ -28,7 +28,7 @@ struct query {
 	uint32_t checksum;
 	uint32_t until;       /* enum decant_until; for the words only */
 	uint32_t cold_permille; /* of the source's bytes not in the page cache; 0: hot */
-	uint64_t exclude;     /* bits of route_table: start() found out that they do not work here */
+	uint64_t exclude; /* bits of route_table: start() found out that they do not work here */
 	struct caps *caps;
 	bool uring;           /* the engine's backend is io_uring */
 	bool map_warm;        /* the source was sent lately: its mapping is kept, or will pay */

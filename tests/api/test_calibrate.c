@@ -41,8 +41,8 @@ static struct decant *opened(const char *cost_file)
 	return d;
 }
 
-static void refuse(struct decant *d, const char *to, const char *scratch, unsigned seconds, int code,
-		   const char *words)
+static void refuse(struct decant *d, const char *to, const char *scratch, unsigned seconds,
+		   int code, const char *words)
 {
 	is_int(decant_calibrate(d, to, scratch, seconds), code, "refused: %s", words);
 	ok(strstr(decant_strerror(d), words), "the sentence is \"%s\"", decant_strerror(d));

@@ -28,7 +28,8 @@ static void attack_ends(const struct attack *a, struct source *from, struct sink
 	source_open(from, a->from, a->from_fs, a->offset, a->len);
 }
 
-static bool attack_fits(struct attack_result *ret, struct decant *d, const struct decant_transfer *t)
+static bool attack_fits(struct attack_result *ret, struct decant *d,
+			const struct decant_transfer *t)
 {
 	struct decant_plan plan = DECANT_PLAN_INIT;
 	int r = decant_plan(d, t, &plan);

@@ -78,8 +78,9 @@ static void net_make(void)
 	net_in(net.a, "ip link set lo up");
 	net_in(net.b, "ip link set lo up");
 	for (int i = 0; i < 2; i++) {
-		net_in(net.a, "ip link add decant%d type veth peer name peer%d netns /proc/%d/fd/%d",
-		       i, i, (int)getpid(), net.b);
+		net_in(net.a,
+		       "ip link add decant%d type veth peer name peer%d netns /proc/%d/fd/%d", i, i,
+		       (int)getpid(), net.b);
 		net_in(net.a, "ip addr add 10.213.%d.1/30 dev decant%d", i, i);
 		net_in(net.b, "ip addr add 10.213.%d.2/30 dev peer%d", i, i);
 		net_in(net.a, "ip link set decant%d up", i);

@@ -22,7 +22,8 @@ static void *reader_run(void *arg)
 		kit_die("eventfd: %m");
 	while (r->limit == 0 || r->bytes < r->limit) {
 		struct pollfd pfd = { .fd = r->fd, .events = POLLIN };
-		uint64_t want = r->limit && r->limit - r->bytes < chunk ? r->limit - r->bytes : chunk;
+		uint64_t want =
+			r->limit && r->limit - r->bytes < chunk ? r->limit - r->bytes : chunk;
 		ssize_t n = read(r->fd, buf, want);
 
 		if (n < 0 && errno == EAGAIN)

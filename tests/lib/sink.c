@@ -34,8 +34,8 @@ static void sink_open_file(struct sink *s)
 	s->end = decant_file(s->fd, 0);
 }
 
-void sink_open(struct sink *ret, enum sink_kind kind, enum fs_kind fs, uint64_t offset, uint64_t len,
-	       const struct pair_options *options)
+void sink_open(struct sink *ret, enum sink_kind kind, enum fs_kind fs, uint64_t offset,
+	       uint64_t len, const struct pair_options *options)
 {
 	struct sink *s = ret;
 

@@ -41,8 +41,8 @@ struct sink {
 };
 
 /* offset: of the pattern's byte that must arrive first; len: to expect. */
-void sink_open(struct sink *ret, enum sink_kind kind, enum fs_kind fs, uint64_t offset, uint64_t len,
-	       const struct pair_options *options);
+void sink_open(struct sink *ret, enum sink_kind kind, enum fs_kind fs, uint64_t offset,
+	       uint64_t len, const struct pair_options *options);
 bool sink_is_stream(enum sink_kind kind);
 /* Streams: read and check up to max bytes, waiting wait_ms for the first. */
 uint64_t sink_drain(struct sink *s, uint64_t max, int wait_ms);

@@ -157,7 +157,11 @@ static void sleepers_case(const void *arg)
 		struct decant_plan plan = DECANT_PLAN_INIT;
 
 		/* some never read, some never write */
-		pair_open(&pairs[i], i % 4 == 3 ? PAIR_PIPE : i % 2 ? PAIR_LOOPBACK : PAIR_UNIX, &o);
+		pair_open(&pairs[i],
+			  i % 4 == 3 ? PAIR_PIPE
+			  : i % 2    ? PAIR_LOOPBACK
+				     : PAIR_UNIX,
+			  &o);
 		t.from = i % 4 == 3 ? decant_pipe(pairs[i].in) : decant_file(fd, 0);
 		t.to = i % 4 == 3 ? decant_file(sink, 0) : decant_fd(pairs[i].out);
 		t.len = 4 * MIB;
@@ -238,7 +242,8 @@ static void order_run(struct decant *d, enum pair_kind kind, int bad)
 		ok(r.bytes == sum && pattern_clean(&r.report), "%llu of %llu bytes in order: %s",
 		   (unsigned long long)r.bytes, (unsigned long long)sum, pattern_text(&r.report));
 	else
-		is_int(r.bytes, sum + 40, "what was before the bad one, and of that what was there");
+		is_int(r.bytes, sum + 40,
+		       "what was before the bad one, and of that what was there");
 	pair_close(&pair);
 	free(memory);
 	close(fd);

@@ -175,8 +175,8 @@ static void memlock_case(const void *arg)
 		options.cost_file = "";
 		r = decant_open(&d, &options);
 		/* the ring itself is charged: it may not be had where it is demanded */
-		ok(r == 0 || ((r == -EOPNOTSUPP || r == -ENOMEM) && b == DECANT_BACKEND_URING), "%s: opens: %d",
-		   track_backends[b], r);
+		ok(r == 0 || ((r == -EOPNOTSUPP || r == -ENOMEM) && b == DECANT_BACKEND_URING),
+		   "%s: opens: %d", track_backends[b], r);
 		if (r < 0)
 			continue;
 		for (int i = 0; i < 3; i++) {
@@ -353,13 +353,18 @@ static void nofile_cases(void)
 int main(void)
 {
 	static const struct full_case fulls[] = {
-		{ NULL, SOURCE_FILE, FS_EXT4, false },	      { NULL, SOURCE_FILE, FS_TMPFS, false },
+		{ NULL, SOURCE_FILE, FS_EXT4, false },
+		{ NULL, SOURCE_FILE, FS_TMPFS, false },
 		{ "copy-range", SOURCE_FILE, FS_EXT4, false },
-		{ "direct", SOURCE_FILE, FS_EXT4, false },    { "direct", SOURCE_FILE, FS_EXT4, true },
-		{ "read-write", SOURCE_FILE, FS_EXT4, false },{ "write", SOURCE_MEMORY, FS_EXT4, false },
-		{ "direct", SOURCE_MEMORY, FS_EXT4, false },  { "write", SOURCE_MEMORY, FS_TMPFS, false },
+		{ "direct", SOURCE_FILE, FS_EXT4, false },
+		{ "direct", SOURCE_FILE, FS_EXT4, true },
+		{ "read-write", SOURCE_FILE, FS_EXT4, false },
+		{ "write", SOURCE_MEMORY, FS_EXT4, false },
+		{ "direct", SOURCE_MEMORY, FS_EXT4, false },
+		{ "write", SOURCE_MEMORY, FS_TMPFS, false },
 	};
-	static const char *const fsize[] = { "copy-range", "direct", "read-write", "reflink", NULL };
+	static const char *const fsize[] = { "copy-range", "direct", "read-write", "reflink",
+					     NULL };
 	static const struct memlock_case memlocks[] = {
 		{ NULL, SOURCE_FILE, 0 },	 { NULL, SOURCE_FILE, 64 * KIB },
 		{ "map-zc", SOURCE_FILE, 0 },	 { "map-zc", SOURCE_FILE, 256 * KIB },
@@ -381,8 +386,8 @@ int main(void)
 	pair_close(&veth);
 	for (unsigned i = 0; i < sizeof(fulls) / sizeof(fulls[0]); i++)
 		kit_case(full_case, &fulls[i], "%s, %s to %s%s: the disk is full",
-			     fulls[i].route ? fulls[i].route : "planned", source_names[fulls[i].from],
-			     fs_names[fulls[i].fs], fulls[i].direct ? ", O_DIRECT" : "");
+			 fulls[i].route ? fulls[i].route : "planned", source_names[fulls[i].from],
+			 fs_names[fulls[i].fs], fulls[i].direct ? ", O_DIRECT" : "");
 	for (unsigned i = 0; i < 5; i++)
 		kit_case(fsize_case, fsize[i], "%s: RLIMIT_FSIZE",
 			     fsize[i] ? fsize[i] : "planned");

@@ -235,7 +235,8 @@ static void half_close(const void *arg, struct decant *d)
 	track_until(d, &p.tr, DECANT_ENDED, PEER_MS);
 	is_str(track_verdict(&p.tr, 0), "", "half-closed peers still read");
 	reader_join(&r);
-	ok(r.bytes == PEER_LEN && pattern_clean(&r.report), "all came: %s", pattern_text(&r.report));
+	ok(r.bytes == PEER_LEN && pattern_clean(&r.report), "all came: %s",
+	   pattern_text(&r.report));
 	peer_end(&p);
 }
 
@@ -380,7 +381,8 @@ static void storm_case(const void *arg)
 int main(void)
 {
 	static const enum pair_kind sockets[] = { PAIR_LOOPBACK, PAIR_UNIX };
-	static const enum source_kind ends[] = { SOURCE_FILE, SOURCE_PIPE, SOURCE_TCP, SOURCE_UNIX };
+	static const enum source_kind ends[] = { SOURCE_FILE, SOURCE_PIPE, SOURCE_TCP,
+						 SOURCE_UNIX };
 	struct pair veth;
 
 	tap_case_seconds = 60;

@@ -214,7 +214,8 @@ int main(void)
 	while (decant_routes()[routes_n])
 		routes_n++;
 	need(routes_n <= STABLE_ROUTES_MAX, "more routes than this test's table");
-	table = mmap(NULL, sizeof(*table), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	table = mmap(NULL, sizeof(*table), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
 	if (!tap_case("every route says what it fits", stable_ask_all))
 		return done();
 	for (struct stable_case c = { 0 }; c.route < routes_n; c.route++) {
@@ -239,7 +240,8 @@ int main(void)
 						     fs_names[stable_tos[c.to].fs]);
 				}
 		if (kit_wanted(name))
-			ok(claims + live, "%s fits some pair (%u stable, %u live)", name, claims, live);
+			ok(claims + live, "%s fits some pair (%u stable, %u live)", name, claims,
+			   live);
 	}
 	return done();
 }

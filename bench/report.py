@@ -51,7 +51,8 @@ def main():
     args = parser.parse_args()
     machine, cases = stats.load(args.results)
     print(f"decant {machine['decant']}, {machine['date']}: {machine['cpu']}, "
-          f"{machine['cpus']} CPUs, {size(machine['memory_bytes'])}, Linux {machine['kernel']}; GB = 10^9 bytes; medians")
+          f"{machine['cpus']} CPUs, {size(machine['memory_bytes'])}, "
+          f"Linux {machine['kernel']}; GB = 10^9 bytes; medians")
     if not args.verdicts:
         for case in cases:
             table(case)

@@ -109,6 +109,10 @@ static void deep_account(struct job *j, const struct deep *d, const struct slot 
 
 static int deep_failed(struct job *j, const struct deep *d, const struct slot *s)
 {
+	if (s->read_failed) {
+		j->taken = s->pos + s->done;
+		return job_fail_source(j, s->error);
+	}
 	if (!s->hole)
 		deep_account(j, d, s);
 	if (s->error == -EFAULT && d->how == DEEP_MEMORY)

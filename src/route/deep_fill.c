@@ -40,13 +40,19 @@ static struct slot *deep_new(struct deep *d, uint64_t pos)
 struct slot *deep_new_buffered(struct job *j, struct deep *d)
 {
 	struct buffer *b = job_buffer_get(j);
+	uint64_t room = b ? b->size_bytes : 0;
+	void *data = b ? b->data : NULL;
 	struct slot *s;
 
-	if (!b)
+	if (!b && d->n == 0)
+		data = job_scratch(j, &room);
+	if (!data)
 		return NULL;
 	s = deep_new(d, j->taken);
 	s->buffer = b;
-	s->data = b->data;
+	s->data = data;
+	s->room = (uint32_t)deep_min(deep_down(d, room), DEEP_PIECE_BYTES);
+	s->scratch = !b;
 	return s;
 }
 
@@ -74,7 +80,7 @@ static bool deep_fill_read(struct job *j, struct deep *d, uint64_t want)
 		return false;
 	s->hole = hole;
 	if (!hole)
-		len = deep_min(len, s->buffer->size_bytes);
+		len = deep_min(len, s->room);
 	s->len = s->plain_from = (uint32_t)len;
 	s->state = SLOT_READ;
 	job_took(j, len);
@@ -98,7 +104,7 @@ static bool deep_fill_memory(struct job *j, struct deep *d, uint64_t want)
 		s = deep_new_buffered(j, d);
 		if (!s)
 			return false;
-		want = deep_min(want, s->buffer->size_bytes);
+		want = deep_min(want, s->room);
 		n = end_read(&j->from, s->pos, s->data, want);
 		if (n != (int64_t)want) {
 			/* What is wrong with it, the plain step will say. */
@@ -159,11 +165,8 @@ int deep_fill(struct job *j, struct deep *d)
 	r = d->how == DEEP_RECEIVE ? deep_fill_stream(j, d) : deep_fill_pieces(j, d);
 	if (r != DEEP_NO_MEMORY)
 		return r;
-	if (d->n)
-		return STEP_WAIT; /* ours will come back */
-	if (d->carry_len || (j->flags & DECANT_DIRECT)) {
-		job_wait_buffer(j);
-		return STEP_WAIT;
-	}
-	return job_plain_step(j, DEEP_PIECE_BYTES); /* through this thread's own */
+	if (d->n == 0)
+		return job_fail(j, -ENOMEM, "%s: no memory for a piece", j->ops->name);
+	/* What is in flight will give some back. */
+	return deep_slot(d, 0)->scratch ? STEP_MORE : STEP_WAIT;
 }

@@ -29,7 +29,7 @@ static struct slot *deep_filling(struct job *j, struct deep *d)
 	s = deep_new_buffered(j, d);
 	if (!s)
 		return NULL;
-	s->len = (uint32_t)deep_min(DEEP_PIECE_BYTES, s->buffer->size_bytes);
+	s->len = s->room;
 	s->pos -= d->carry_len;
 	s->done = d->carry_len;
 	if (s->done)
@@ -38,15 +38,24 @@ static struct slot *deep_filling(struct job *j, struct deep *d)
 	return s;
 }
 
+/* Its whole blocks can be written; the rest is put aside. */
+static void deep_park(struct job *j, struct deep *d, struct slot *s)
+{
+	uint32_t rest = s->done & (uint32_t)(d->block - 1);
+
+	memcpy(d->carry, s->data + s->done - rest, rest);
+	d->carry_len = rest;
+	s->done -= rest;
+	deep_close_slot(j, d, s);
+}
+
 /*
  * The peer is silent.  Who waits for one keeps no memory that he can do
- * without: after a moment the whole blocks are written and the rest is put
- * aside.
+ * without, after a moment.
  */
 static int deep_idle(struct job *j, struct deep *d, struct slot *s)
 {
 	uint64_t now = s->done ? sys_clock_ns() : 0;
-	uint32_t rest = s->done & (uint32_t)(d->block - 1);
 
 	job_wait_source(j);
 	if (s->done && !d->idle_ns)
@@ -55,10 +64,7 @@ static int deep_idle(struct job *j, struct deep *d, struct slot *s)
 		job_wait_ns(j, DEEP_PATIENCE_NS - (now - d->idle_ns));
 		return STEP_WAIT;
 	}
-	memcpy(d->carry, s->data + s->done - rest, rest);
-	d->carry_len = rest;
-	s->done -= rest;
-	deep_close_slot(j, d, s);
+	deep_park(j, d, s);
 	return STEP_WAIT;
 }
 
@@ -91,7 +97,7 @@ static int deep_receive(struct job *j, struct deep *d, uint64_t want)
 	return STEP_MORE;
 }
 
-int deep_fill_stream(struct job *j, struct deep *d)
+static int deep_fill_slots(struct job *j, struct deep *d)
 {
 	bool progress = false;
 
@@ -110,4 +116,14 @@ int deep_fill_stream(struct job *j, struct deep *d)
 		progress = true;
 	}
 	return progress ? STEP_MORE : STEP_WAIT;
+}
+
+int deep_fill_stream(struct job *j, struct deep *d)
+{
+	int r = deep_fill_slots(j, d);
+	struct slot *last = d->n ? deep_slot(d, d->n - 1) : NULL;
+
+	if (last && last->scratch && last->state == SLOT_FILLING)
+		deep_park(j, d, last);
+	return r;
 }

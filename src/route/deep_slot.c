@@ -6,9 +6,11 @@
 #include "sys/sys.h"
 
 /* The same call on this thread, where the engine cannot take the request. */
-static void slot_submit(struct job *j, struct request *r)
+static void slot_submit(struct job *j, struct slot *s)
 {
-	if (job_request(j, r) == 0)
+	struct request *r = &s->req;
+
+	if (!s->scratch && job_request(j, r) == 0)
 		return;
 	r->result = r->op == REQUEST_READ ? sys_pread(r->fd, r->addr, r->len_bytes, r->offset) :
 					    sys_pwrite(r->fd, r->addr, r->len_bytes, r->offset);
@@ -25,7 +27,7 @@ static void slot_request(struct job *j, struct slot *s, enum request_op op, int 
 	s->req.len_bytes = len;
 	s->req.offset = offset + s->pos + s->done;
 	s->req.buffer_index = s->buffer ? s->buffer->index : -1;
-	slot_submit(j, &s->req);
+	slot_submit(j, s);
 }
 
 void slot_read(struct job *j, struct deep *d, struct slot *s)
@@ -60,8 +62,14 @@ static void slot_read_done(struct job *j, struct deep *d, struct slot *s)
 {
 	int64_t n = s->req.result;
 
-	if (n == -EINTR || n == -EAGAIN) {
+	if (n == -EINTR) {
 		slot_read(j, d, s);
+		return;
+	}
+	if (n < 0 && (j->flags & DECANT_DIRECT)) {
+		s->error = (int)n;
+		s->read_failed = true;
+		s->state = SLOT_FAILED;
 		return;
 	}
 	/*
@@ -111,7 +119,7 @@ static void slot_write_done(struct job *j, struct deep *d, struct slot *s)
 {
 	int64_t n = s->req.result;
 
-	if (n == -EINTR || n == -EAGAIN) {
+	if (n == -EINTR) {
 		slot_write(j, d, s);
 		return;
 	}
@@ -162,6 +170,12 @@ void slot_drop(struct job *j, struct slot *s)
 	s->data = NULL;
 }
 
+/* A request that was made anew, and is over already. */
+static bool slot_is_done_again(const struct slot *s)
+{
+	return (s->state == SLOT_READING || s->state == SLOT_WRITING) && request_done(&s->req);
+}
+
 void slot_advance(struct job *j, struct deep *d, struct slot *s, bool in_order, bool is_head)
 {
 	enum slot_state was;
@@ -181,5 +195,5 @@ void slot_advance(struct job *j, struct deep *d, struct slot *s, bool in_order, 
 			slot_write_done(j, d, s);
 		if (s->state == SLOT_TAIL && is_head)
 			slot_write_tail(j, s);
-	} while (s->state != was);
+	} while (s->state != was || slot_is_done_again(s));
 }

@@ -22,21 +22,24 @@ enum slot_state {
 	SLOT_WRITING,
 	SLOT_TAIL,    /* the whole blocks are written, the rest waits for its turn */
 	SLOT_WRITTEN,
-	SLOT_FAILED,  /* its write */
+	SLOT_FAILED,
 };
 
 struct slot {
 	struct request req;
-	struct buffer *buffer; /* NULL: the caller's memory, or a hole */
+	struct buffer *buffer; /* NULL: the caller's memory, a hole, the scratch */
 	unsigned char *data;
+	uint32_t room;         /* bytes at data */
 	enum slot_state state;
 	bool hole;
 	bool cut;              /* the source ended before it */
+	bool scratch;          /* this thread's memory: over before the step is */
 	uint64_t pos;          /* of the transfer */
 	uint32_t len;          /* bytes wanted, then held */
 	uint32_t done;         /* of them read, then written */
 	uint32_t plain_from;   /* from here they went through the page cache */
 	int error;
+	bool read_failed;      /* not the write */
 };
 
 struct deep {
@@ -82,7 +85,10 @@ void slot_advance(struct job *j, struct deep *d, struct slot *s, bool in_order, 
 void slot_read(struct job *j, struct deep *d, struct slot *s);
 void slot_drop(struct job *j, struct slot *s);
 
-/* A new piece with a buffer, behind the others; NULL: no memory. */
+/*
+ * A new piece with memory, behind the others; when the engine has none, and
+ * there are no others, with this thread's scratch.  NULL: no memory.
+ */
 struct slot *deep_new_buffered(struct job *j, struct deep *d);
 /* New pieces of a stream: enum step, DEEP_NO_MEMORY. */
 int deep_fill_stream(struct job *j, struct deep *d);

@@ -16,13 +16,13 @@
 extern const struct route route_map_zc;         /* file */
 extern const struct route route_map_msgzc;      /* file */
 extern const struct route route_map_send;       /* file */
-extern const struct route route_read_zc;        /* file */
+extern const struct route route_read_zc;        /* file, pipe, socket, process */
 extern const struct route route_direct_zc;      /* file */
 extern const struct route route_direct_splice;  /* file */
-extern const struct route route_read_send;      /* file */
+extern const struct route route_read_send;      /* anything */
 extern const struct route route_clone_sendfile; /* file */
 extern const struct route route_sendfile;       /* file */
-extern const struct route route_splice;         /* file, pipe */
+extern const struct route route_splice;         /* file, pipe, socket */
 extern const struct route route_zc;             /* memory */
 extern const struct route route_msgzc;          /* memory */
 extern const struct route route_send;           /* memory */

@@ -93,12 +93,12 @@ static void uring_prepare(struct backend_uring *u, struct io_uring_sqe *sqe, str
 static void uring_flush(struct backend_uring *u)
 {
 	int r = sys_uring_submit(&u->ring);
-
 	bool retry = r < 0 || io_uring_sq_ready(&u->ring) > 0;
+	/* Told before the leader is woken, or it looks too early and sleeps on. */
+	bool known = atomic_exchange(&u->backend.retry, retry);
 
-	if (retry && !u->backend.retry)
+	if (retry && !known)
 		engine_kick(u->backend.engine);
-	u->backend.retry = retry;
 }
 
 static int uring_submit(struct backend *b, struct request *r)

@@ -464,7 +464,6 @@ int engine_wait(struct engine *e, struct decant_event *events, unsigned n, int t
 
 int engine_event_fd(struct engine *e)
 {
-	uint64_t one = 1;
 	int fd;
 
 	pthread_mutex_lock(&e->lock);
@@ -472,7 +471,7 @@ int engine_event_fd(struct engine *e)
 		fd = sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (fd >= 0 && !list_empty(&e->events)) {
 			e->event_fd_set = true;
-			(void)!sys_write(fd, &one, sizeof(one));
+			eventfd_raise(fd);
 		}
 		if (fd >= 0)
 			e->event_fd = fd;

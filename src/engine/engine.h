@@ -311,6 +311,7 @@ int poller_watch_backend(struct poller *p, int fd);
 void poller_wait(struct poller *p, int64_t timeout_ns);
 void poller_dispatch(struct engine *e, struct poller *p);
 void poller_kick(struct poller *p);
+void eventfd_raise(int fd);
 
 /* backend: uring.c, threads.c */
 struct backend_ops {

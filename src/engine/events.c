@@ -12,7 +12,6 @@ void event_emit(struct job *j, uint32_t type, uint32_t flags, uint64_t bytes, ui
 {
 	struct engine *e = j->engine;
 	struct event_node *n = &j->q->events[type];
-	uint64_t one = 1;
 
 	n->type = type;
 	n->flags = flags;
@@ -25,7 +24,7 @@ void event_emit(struct job *j, uint32_t type, uint32_t flags, uint64_t bytes, ui
 	list_push(&e->events, &n->link);
 	if (e->event_fd >= 0 && !e->event_fd_set) {
 		e->event_fd_set = true;
-		(void)!sys_write(e->event_fd, &one, sizeof(one));
+		eventfd_raise(e->event_fd);
 	}
 	if (e->callers)
 		pthread_cond_broadcast(&e->changed);

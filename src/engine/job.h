@@ -129,6 +129,7 @@ struct job {
 	uint64_t sent;          /* with the sink's kernel */
 	uint64_t arrived;       /* known to be there, once it ended */
 	uint64_t copied_bytes, cpu_copies;
+	bool pages_held;        /* finish() left pages with the kernel: not certain */
 	bool kernel_copied;     /* a zero-copy route was made to copy */
 	uint32_t checksum;      /* enum decant_checksum */
 	struct hash *hash;      /* NULL: no checksum */

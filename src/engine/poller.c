@@ -17,6 +17,7 @@
 
 #define POLLER_BUCKETS 256
 #define POLLER_BATCH 64
+#define EVENTFD_TRIES 8
 
 enum poller_special { POLLER_KICK = -1, POLLER_BACKEND = -2 };
 
@@ -248,10 +249,23 @@ void poller_dispatch(struct engine *e, struct poller *p)
 		e->backend->ops->reap(e->backend);
 }
 
-void poller_kick(struct poller *p)
+/*
+ * Nothing but a full counter can keep an eventfd from taking a 1, and then it
+ * is readable already.  A wake-up that is lost would be a hang, so insist.
+ */
+void eventfd_raise(int fd)
 {
 	uint64_t one = 1;
 
-	/* -EAGAIN: it is full, so the leader wakes anyhow. */
-	(void)!sys_write(p->kick_fd, &one, sizeof(one));
+	for (int tries = 0; tries < EVENTFD_TRIES; tries++) {
+		ssize_t n = sys_write(fd, &one, sizeof(one));
+
+		if (n == (ssize_t)sizeof(one) || n == -EAGAIN)
+			return;
+	}
+}
+
+void poller_kick(struct poller *p)
+{
+	eventfd_raise(p->kick_fd);
 }

@@ -187,6 +187,8 @@ static void run_end(struct job *j)
 		flags |= DECANT_NOT_CERTAIN;
 	else
 		run_finish(j);
+	if (j->pages_held)
+		flags |= DECANT_NOT_CERTAIN;
 	j->arrived = run_arrived(j);
 	if (q->opened) {
 		/* What cannot be read again is gone from the source, even if it

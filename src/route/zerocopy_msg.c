@@ -56,6 +56,9 @@ void zerocopy_msg_deinit(struct zerocopy *z)
 {
 	int off = 0;
 
+	/* The engine sees a ring's notifications; of these only we know. */
+	if (!zerocopy_idle(z))
+		z->job->pages_held = true;
 	if (z->ours && zerocopy_idle(z))
 		(void)sys_setsockopt(z->job->to.io_fd, SOL_SOCKET, SO_ZEROCOPY, &off, sizeof(off));
 }

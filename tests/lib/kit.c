@@ -103,6 +103,21 @@ bool kit_full(void)
 	return s && strcmp(s, "1") == 0;
 }
 
+bool kit_refusal_is_right(const char *why)
+{
+	static const char *const reasons[] = {
+		"this engine runs without io_uring",
+		"stays within one file system",
+		"the file system does not share blocks",
+		"could not be tried now",
+	};
+
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+		if (strstr(why, reasons[i]))
+			return true;
+	return false;
+}
+
 bool kit_wanted(const char *name)
 {
 	const char *s = getenv("DECANT_TEST_ONLY");

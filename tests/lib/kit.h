@@ -41,6 +41,12 @@ bool kit_full(void);
  * tap_case_arg() for those and does nothing for the others.
  */
 bool kit_wanted(const char *name);
+/*
+ * A route was refused because of what was asked for (no ring in the threads'
+ * backend, two file systems, one that shares no blocks), not for lack of
+ * anything on this machine: that is a right answer and no skip.
+ */
+bool kit_refusal_is_right(const char *why);
 #define kit_case(run, arg, ...)                                    \
 	do {                                                       \
 		char kit_name_[200];                               \

@@ -75,7 +75,7 @@ static void checksum_one(struct decant *d, const struct fits *f, uint64_t len)
 	struct decant_transfer t = DECANT_TRANSFER_INIT;
 	struct pair_options o = { .holds = len };
 	bool sha = f->checksum == DECANT_CHECKSUM_SHA256;
-	char want[160], got[80];
+	char want[4352], got[80]; /* xxhsum prints the path first */
 	struct source from;
 	struct track tr;
 	struct sink to;

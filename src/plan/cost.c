@@ -190,6 +190,12 @@ void cost_estimate(const struct cost_table *t, unsigned route, enum cost_from fr
 	cost_score(ret);
 }
 
+void cost_add_write_back(struct cost_estimate *c, uint64_t len)
+{
+	c->ns = saturating_add(c->ns, cost_scale(len, COST_WRITE_BACK_NS_KIB, 1024));
+	cost_score(c);
+}
+
 void cost_add_fresh_map(struct cost_estimate *c, uint64_t len)
 {
 	uint64_t ns = cost_scale(len, COST_FRESH_MAP_NS_KIB, 1024);

@@ -53,6 +53,9 @@ static void plan_cost(const struct query *q, const struct cost_table *costs, uns
 	cost_estimate(costs, i, key->from, key->to, key->len, q->cold_permille, ret);
 	if (costs->routes[i]->maps && !q->map_warm)
 		cost_add_fresh_map(ret, key->len);
+	if ((q->flags & DECANT_SYNC) && q->to->kind == DECANT_END_FILE &&
+	    costs->routes[i]->copies > 0)
+		cost_add_write_back(ret, key->len);
 }
 
 /*

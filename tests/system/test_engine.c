@@ -135,6 +135,8 @@ static void many_case(const void *arg)
 	decant_close(d);
 	close(fd);
 	ok(!leak_since(&before, 2000), "closed: %s", leak_since(&before, 0));
+	free(memory);
+	free(m);
 }
 
 /* ------------------------------------------------ sleepers hold up nobody */

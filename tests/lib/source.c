@@ -66,9 +66,10 @@ static void source_open_process(struct source *s)
 		unsigned char how;
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close(fd[1]);
-		s->fd = -1;
-		while (read(fd[0], &how, 1) == 1 && how != DAMAGE_UNMAP) {
+		/* nothing else is held open: readers wait for the end of pipes */
+		kit_must(dup2(fd[0], 0));
+		close_range(1, ~0u, 0);
+		while (read(0, &how, 1) == 1 && how != DAMAGE_UNMAP) {
 			if (how == DAMAGE_PUNCH)
 				madvise(s->addr, source_map_len(s), MADV_DONTNEED);
 			else

@@ -40,6 +40,7 @@ static const struct stable_to stable_tos[] = {
 	{ SINK_UNIX, FS_TMPFS },     { SINK_PIPE, FS_TMPFS },	 { SINK_FIFO, FS_TMPFS },
 	{ SINK_FILE, FS_EXT4 },	     { SINK_FILE, FS_TMPFS },	 { SINK_FILE, FS_XFS },
 	{ SINK_FILE, FS_BTRFS },     { SINK_DIRECT, FS_EXT4 },	 { SINK_MEMORY, FS_TMPFS },
+	{ SINK_NULL, FS_TMPFS },
 };
 
 #define STABLE_FROMS (sizeof(stable_froms) / sizeof(stable_froms[0]))
@@ -132,6 +133,8 @@ static bool stable_covers(unsigned from, unsigned to)
 	enum sink_kind sink = stable_tos[to].kind;
 	enum source_kind source = stable_froms[from].kind;
 
+	if (sink == SINK_NULL)
+		return false; /* nothing arrives there that could be looked at */
 	if (kit_full() || stable_main(from))
 		return true;
 	if (sink == SINK_FILE)

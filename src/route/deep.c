@@ -61,6 +61,7 @@ int deep_start(struct job *j, enum deep_how how)
 	if (!d)
 		return job_fail(j, -ENOMEM, "queue of pieces: out of memory");
 	d->how = how;
+	d->depth = how == DEEP_MEMORY ? DEEP_SLOTS : DEEP_SLOTS_BUFFERED;
 	d->copies = how == DEEP_BOUNCE || how == DEEP_RECEIVE;
 	d->from_fd = d->to_fd = d->holes.from_fd = -1;
 	j->priv = d;

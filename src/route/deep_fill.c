@@ -124,7 +124,7 @@ static int deep_fill_pieces(struct job *j, struct deep *d)
 {
 	bool progress = false;
 
-	while (!d->plain && d->n < DEEP_SLOTS && deep_left(j, d)) {
+	while (!d->plain && d->n < d->depth && deep_left(j, d)) {
 		uint64_t want = deep_want(j, d, DEEP_PIECE_BYTES);
 
 		if (!want)

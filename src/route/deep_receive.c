@@ -105,7 +105,7 @@ static int deep_fill_slots(struct job *j, struct deep *d)
 		uint64_t want;
 		int r;
 
-		if (d->n == DEEP_SLOTS && deep_slot(d, d->n - 1)->state != SLOT_FILLING)
+		if (d->n == d->depth && deep_slot(d, d->n - 1)->state != SLOT_FILLING)
 			break;
 		want = job_want(j, DEEP_PIECE_BYTES);
 		if (!want)

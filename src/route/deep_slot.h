@@ -11,7 +11,9 @@
 #include "route/deep.h"
 #include "route/holes.h"
 
-#define DEEP_SLOTS 8u
+#define DEEP_SLOTS 16u
+/* With memory of ours; the caller's costs nothing, and more of it is faster. */
+#define DEEP_SLOTS_BUFFERED 8u
 #define DEEP_PIECE_BYTES (1u << 20)
 #define DEEP_NO_MEMORY 0 /* beside enum step */
 
@@ -48,7 +50,7 @@ struct deep {
 	uint64_t block;
 	uint64_t limit;        /* of the transfer: the source had so many bytes at the start */
 	unsigned copies;
-	unsigned head, n;
+	unsigned head, n, depth;
 	bool stop;             /* a write failed: nothing new */
 	bool plain;            /* read on through the page cache: the end, or an error is there */
 	bool ended;            /* the stream gave no more */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "route/ahead.h"
 #include "route/holes.h"
 #include "route/overlap.h"
 #include "route/routes.h"
@@ -14,11 +15,14 @@
 #include "sys/sys.h"
 
 #define COPY_RANGE_CHUNK_BYTES (16u << 20)
+/* Smaller where we look after the reading ahead ourselves. */
+#define COPY_RANGE_AHEAD_BYTES (1u << 20)
 
 static const enum fact copy_range_needs[] = { FACT_COPY_FILE_RANGE, FACT_NONE };
 
 struct copy_range {
 	struct holes holes;
+	struct ahead ahead;
 	bool plain; /* it does not work with these files after all */
 };
 
@@ -51,6 +55,7 @@ static int copy_range_start(struct job *j)
 	if (!c)
 		return job_fail(j, -ENOMEM, "copy-range: out of memory");
 	holes_open(&c->holes, j);
+	ahead_init(&c->ahead, j);
 	j->priv = c;
 	return 0;
 }
@@ -110,10 +115,11 @@ static int copy_range_run(struct job *j, struct copy_range *c)
 
 	if (c->plain)
 		return job_plain_step(j, COPY_RANGE_CHUNK_BYTES);
-	want = job_want(j, COPY_RANGE_CHUNK_BYTES);
+	want = job_want(j, c->ahead.distance ? COPY_RANGE_AHEAD_BYTES : COPY_RANGE_CHUNK_BYTES);
 	if (want == 0)
 		return job_all_taken(j) ? STEP_DONE : STEP_WAIT;
 	len = holes_run(&c->holes, j->from.offset + j->sent, want, &hole);
+	ahead_touch(&c->ahead, j);
 	if (!hole)
 		return copy_range_data(j, c, len);
 	r = holes_skip(&c->holes, j->to.offset + j->sent, len);

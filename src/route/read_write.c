@@ -6,12 +6,18 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "route/ahead.h"
 #include "route/holes.h"
 #include "route/overlap.h"
 #include "route/routes.h"
 #include "sys/sys.h"
 
 #define READ_WRITE_CHUNK_BYTES (1u << 20)
+
+struct read_write {
+	struct holes holes;
+	struct ahead ahead;
+};
 
 static bool read_write_fits(const struct query *q, struct fit *fit)
 {
@@ -27,28 +33,31 @@ static bool read_write_fits(const struct query *q, struct fit *fit)
 
 static int read_write_start(struct job *j)
 {
-	struct holes *h = sys_calloc(1, sizeof(*h));
+	struct read_write *s = sys_calloc(1, sizeof(*s));
 
-	if (!h)
+	if (!s)
 		return job_fail(j, -ENOMEM, "holes: out of memory");
-	holes_open(h, j);
-	j->priv = h;
+	holes_open(&s->holes, j);
+	if (j->to.kind == DECANT_END_FILE)
+		ahead_init(&s->ahead, j);
+	j->priv = s;
 	return 0;
 }
 
 static void read_write_finish(struct job *j)
 {
-	struct holes *h = j->priv;
+	struct read_write *s = j->priv;
 
-	(void)holes_settle(h);
-	holes_close(h);
-	free(h);
+	(void)holes_settle(&s->holes);
+	holes_close(&s->holes);
+	free(s);
 	j->priv = NULL;
 }
 
 static int read_write_hole(struct job *j, uint64_t len)
 {
-	int r = holes_skip(j->priv, j->to.offset + j->sent, len);
+	struct read_write *s = j->priv;
+	int r = holes_skip(&s->holes, j->to.offset + j->sent, len);
 
 	if (r < 0)
 		return job_fail_sink(j, r);
@@ -60,7 +69,8 @@ static int read_write_hole(struct job *j, uint64_t len)
 
 static int read_write_step(struct job *j)
 {
-	struct holes *h = j->priv;
+	struct read_write *s = j->priv;
+	struct holes *h = &s->holes;
 	uint64_t chunk = READ_WRITE_CHUNK_BYTES;
 	bool hole = false;
 	int r;
@@ -71,6 +81,7 @@ static int read_write_step(struct job *j)
 			return STEP_WAIT;
 		chunk = holes_run(h, j->from.offset + j->taken, chunk, &hole);
 	}
+	ahead_touch(&s->ahead, j);
 	r = hole && chunk ? read_write_hole(j, chunk) : job_plain_step(j, chunk);
 	if (r != STEP_DONE)
 		return r;

@@ -14,6 +14,16 @@ start() {
 	wait_text events progress
 }
 
+# Until $PID is decant itself: before that the shell's SIGINT is still ignored.
+started() {
+	local i
+	for ((i = 0; i < 200 * SLOW; i++)); do
+		[ "$(cat "/proc/$PID/comm" 2>/dev/null)" = decant ] && break
+		sleep 0.05
+	done
+	sleep 0.3
+}
+
 for signal in INT:130 TERM:143 HUP:129; do
 	start src new
 	kill -"${signal%:*}" $PID
@@ -62,14 +72,14 @@ mkfifo fifo
 for ends in "src fifo" "fifo new"; do
 	# shellcheck disable=SC2086
 	env --default-signal=INT "$DECANT" copy $ends 2>err & PID=$!
-	sleep 0.3
+	started
 	kill -INT $PID
 	wait $PID
 	is "waiting for the FIFO: $ends" $? 130
 done
 # A reader that stands still does not keep us from leaving.
 (exec 3<>fifo; env --default-signal=INT "$DECANT" copy src fifo 2>err & PID=$!
-sleep 0.3
+started
 kill -INT $PID
 wait $PID
 echo $? >st)
@@ -77,6 +87,7 @@ is "a reader that stands still" "$(cat st)" 130
 mkfifo events-fifo
 exec 6<>events-fifo
 env --default-signal=INT "$DECANT" copy src null: --limit-rate 500K --events 6 2>err & PID=$!
+started
 head -c 60000 /dev/zero >&6
 sleep 0.7
 kill -INT $PID
@@ -99,6 +110,7 @@ is "  its receiver does not take the part for the whole" $? 1
 ok "  and makes no file" test ! -e got
 
 # Who was started with the signal ignored goes on.
+rm -f events
 (trap '' INT; exec "$DECANT" copy src new --limit-rate 3M --events 5 5>events) & PID=$!
 wait_text events progress
 kill -INT $PID

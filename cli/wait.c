@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define WAIT_AFTER_SIGNAL_NS UINT64_C(500000000)
+
 uint64_t waiter_now_ns(void)
 {
 	struct timespec ts;
@@ -97,8 +99,12 @@ int waiter_write(struct waiter *w, int fd, const void *data, size_t len_bytes)
 		/* A pipe that polls writable takes so much without blocking. */
 		size_t piece = len_bytes < PIPE_BUF ? len_bytes : PIPE_BUF;
 		ssize_t n;
-		int r = waiter_fd(w, fd, POLLOUT, 0);
+		/* Who wants to leave waits no longer for a reader that stands still. */
+		int r = waiter_fd(w, fd, POLLOUT,
+				  w->signal ? waiter_now_ns() + WAIT_AFTER_SIGNAL_NS : 0);
 
+		if (r == -ETIMEDOUT)
+			r = -ECANCELED;
 		if (r < 0)
 			return r;
 		n = write(fd, p, piece);

@@ -73,7 +73,8 @@ static void shrink_judge(struct shrink *s, const char *what)
 	bool loose = s->when == SHRINK_LOOP || strcmp(s->c->route, "map-zc") == 0 ||
 		     strcmp(s->c->route, "map-msgzc") == 0;
 	/* A cut waits for a clone that is being made: it is early without being told. */
-	bool early = s->early || strcmp(s->c->route, "clone-sendfile") == 0;
+	bool early = s->early || strcmp(s->c->route, "clone-sendfile") == 0 ||
+		     strcmp(s->c->route, "reflink") == 0;
 	uint64_t right = pattern_clean(r) ? s->to.got : r->first_bad - s->to.offset;
 
 	ok(s->tr.wrong[0] == '\0', "%s: events: %s", what, s->tr.wrong);
@@ -96,8 +97,12 @@ static void shrink_judge(struct shrink *s, const char *what)
 	}
 	ok(right >= e->bytes, "%s: %llu bytes are said to be moved: %s", what,
 	   (unsigned long long)e->bytes, pattern_text(r));
-	if (!mapped && (s->when == SHRINK_BEFORE || s->when == SHRINK_AHEAD))
+	if (!mapped && s->when == SHRINK_BEFORE)
 		is_int(e->bytes, s->cut, "%s: all that was there was moved", what);
+	/* A slow machine cuts when more was moved already. */
+	if (!mapped && s->when == SHRINK_AHEAD)
+		ok(e->bytes >= s->cut, "%s: all that was there was moved, %llu of %llu", what,
+		   (unsigned long long)e->bytes, (unsigned long long)s->cut);
 	if (loose)
 		return;
 	ok(pattern_clean(r), "%s: no padding: %s", what, pattern_text(r));

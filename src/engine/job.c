@@ -44,6 +44,12 @@ static uint64_t job_rate_room(struct job *j)
 	return 0;
 }
 
+/* The engine's other threads say so too, with the lock. */
+static void job_again(struct job_queue *q)
+{
+	__atomic_store_n(&q->wake, true, __ATOMIC_RELAXED);
+}
+
 uint64_t job_want(struct job *j, uint64_t max)
 {
 	struct job_queue *q = j->q;
@@ -54,7 +60,7 @@ uint64_t job_want(struct job *j, uint64_t max)
 	if (want == 0)
 		return 0;
 	if (q->quantum_left == 0) {
-		q->wake = true; /* its next turn comes at once */
+		job_again(q); /* its next turn comes at once */
 		return 0;
 	}
 	if (want > q->quantum_left)
@@ -233,7 +239,7 @@ int job_fail_sink(struct job *j, int code)
 
 /* ------------------------------------------------------------------- waits */
 
-void job_wait_fd(struct job *j, int fd, short events)
+static void job_wait_locked(struct job *j, int fd, short events)
 {
 	struct job_queue *q = j->q;
 	struct poll_node *unused = NULL;
@@ -249,17 +255,22 @@ void job_wait_fd(struct job *j, int fd, short events)
 			unused = n;
 	}
 	if (!unused) {
-		q->wake = true; /* cannot happen with three; then poll by stepping */
+		job_again(q); /* cannot happen with three; then poll by stepping */
 		return;
 	}
-	if (unused->armed) {
-		pthread_mutex_lock(&j->engine->lock);
+	if (unused->armed)
 		poller_disarm(j->engine->poller, unused);
-		pthread_mutex_unlock(&j->engine->lock);
-	}
 	unused->fd = fd;
 	unused->events = events;
 	unused->wanted = true;
+}
+
+void job_wait_fd(struct job *j, int fd, short events)
+{
+	/* What is still armed from the last step may fire just now. */
+	pthread_mutex_lock(&j->engine->lock);
+	job_wait_locked(j, fd, events);
+	pthread_mutex_unlock(&j->engine->lock);
 }
 
 void job_wait_source(struct job *j)

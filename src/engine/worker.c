@@ -74,7 +74,7 @@ void engine_wake(struct engine *e, struct job *j)
 {
 	switch (j->q->state) {
 	case STATE_RUNNING:
-		j->q->wake = true;
+		__atomic_store_n(&j->q->wake, true, __ATOMIC_RELAXED);
 		break;
 	case STATE_QUEUED:
 		if (!j->q->cancelled && !stream_turn(j))

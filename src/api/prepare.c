@@ -88,6 +88,16 @@ static const struct route *api_small(const struct decant_transfer *t, const stru
 }
 
 /* moves: the transfer will be made, and the file have been sent. */
+/* What was sent lately mostly still is there: then its last page tells enough. */
+static uint32_t api_cold_permille(const struct api_request *r)
+{
+	uint64_t last = r->from.offset + r->len - 1;
+
+	if (r->query.map_warm && residency_cold_permille(r->from.fd, last, 1) == 0)
+		return 0;
+	return residency_cold_permille(r->from.fd, r->from.offset, r->len);
+}
+
 static void api_query(struct decant *d, const struct decant_transfer *t, struct api_request *r,
 		      bool moves)
 {
@@ -109,8 +119,7 @@ static void api_query(struct decant *d, const struct decant_transfer *t, struct 
 		r->query.map_warm = maps_seen(d->engine->maps, r->from.dev, r->from.ino, moves);
 	if (r->from.kind == DECANT_END_FILE && r->len != DECANT_TO_END &&
 	    r->len >= API_RESIDENCY_MIN_BYTES && r->from.cached_fs)
-		r->query.cold_permille =
-			residency_cold_permille(r->from.fd, r->from.offset, r->len);
+		r->query.cold_permille = api_cold_permille(r);
 }
 
 static unsigned api_route_index(const struct job_ops *ops)

@@ -233,17 +233,15 @@ static void learn_socket(struct end *e, int fl)
 {
 	struct sockaddr_storage ours = { 0 }, peer = { 0 };
 	socklen_t ours_len = sizeof(ours), peer_len = sizeof(peer);
-	int type = learn_option(e->fd, SO_TYPE), domain, r;
+	int type = learn_option(e->fd, SO_TYPE), r;
 
 	if (type != SOCK_STREAM) {
 		e->wrong = type < 0 ? "the descriptor is no socket" : "it is no stream socket";
 		return;
 	}
-	domain = learn_option(e->fd, SO_DOMAIN);
 	e->nonblock = fl & O_NONBLOCK;
-	e->unix_stream = domain == AF_UNIX;
-	e->tcp = (domain == AF_INET || domain == AF_INET6) &&
-		 learn_option(e->fd, SO_PROTOCOL) == IPPROTO_TCP;
+	e->tcp = learn_option(e->fd, SO_PROTOCOL) == IPPROTO_TCP;
+	e->unix_stream = !e->tcp && learn_option(e->fd, SO_DOMAIN) == AF_UNIX;
 	r = sys_getpeername(e->fd, (struct sockaddr *)&peer, &peer_len);
 	/* Else, not connected means that the peer is gone: for the transfer to say. */
 	if (r == -ENOTCONN && learn_option(e->fd, SO_ACCEPTCONN) == 1) {

@@ -20,6 +20,11 @@ static int end_open_pipe(struct end *e, struct caps *caps, struct err *reterr)
 
 	if (fl < 0)
 		return err_errno(reterr, fl, "%s pipe %d", end_side_noun(e), e->fd);
+	/* Opening it anew must not give more than the caller's descriptor does. */
+	if ((fl & O_ACCMODE) == (e->side == END_SOURCE ? O_WRONLY : O_RDONLY))
+		return err_set(reterr, -EBADF, "%s pipe %d: the descriptor is not open for %s",
+			       end_side_noun(e), e->fd,
+			       e->side == END_SOURCE ? "reading" : "writing");
 	if (fl & O_NONBLOCK) {
 		e->nonblock = true;
 		return 0;

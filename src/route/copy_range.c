@@ -79,16 +79,17 @@ static int copy_range_sent(struct job *j, uint64_t len, unsigned copies)
 
 /*
  * n bytes were copied: those that the source still has (see window.h).  What
- * was cleared under the copy is taken off the sink again where it is its end.
+ * was cleared under the copy is taken off the sink again where it is its end,
+ * and nobody has written behind it meanwhile.
  */
 static int copy_range_kept(struct job *j, uint64_t n)
 {
-	uint64_t have = window_left(j, j->taken, n);
+	uint64_t have = window_left(j, j->taken, n), end = j->to.offset + j->sent + n;
 	int r = copy_range_sent(j, have, j->copies);
 
 	if (have == n)
 		return r;
-	if (j->to.size_seen <= j->to.offset + j->sent)
+	if (j->to.size_seen <= j->to.offset + j->sent && end_size_now(&j->to) == end)
 		(void)sys_ftruncate(j->to.io_fd, j->to.offset + j->sent);
 	return window_shrank(j, j->sent);
 }

@@ -50,6 +50,7 @@ static void full_move(struct decant *d, const struct full_case *c, int fd)
 		if (!kit_refusal_is_right(decant_strerror(d)))
 			skip("does not fit here: %s", decant_strerror(d));
 		ok(true, "refused: %s", decant_strerror(d));
+		source_close(&from);
 		return;
 	}
 	if (ok(track_submit(d, &t, &tr) > 0, "submit: %s", decant_strerror(d)))

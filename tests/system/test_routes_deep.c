@@ -44,11 +44,13 @@ static void check_prefix(int fd, uint64_t at, uint64_t len)
 {
 	struct pattern_report r = { 0 };
 
-	is_int(pattern_check_file(&r, fd, at, len, at, PATTERN_OLD), len, "what is counted is there");
+	is_int(pattern_check_file(&r, fd, at, len, at, PATTERN_OLD), len,
+	       "what is counted is there");
 	ok(pattern_clean(&r), "and right: %s", pattern_text(&r));
 }
 
-static struct decant_transfer direct(struct decant_end from, struct decant_end to, const char *route)
+static struct decant_transfer direct(struct decant_end from, struct decant_end to,
+				     const char *route)
 {
 	struct decant_transfer t = DECANT_TRANSFER_INIT;
 
@@ -265,6 +267,22 @@ static void full_by(const char *dir, struct decant_end from, const char *route, 
 	decant_close(d);
 }
 
+/* Within one file system, which is what copy_file_range() wants. */
+static void full_same(void)
+{
+	char *dir = fs_small(FS_EXT4, 64), path[300];
+	int from;
+
+	snprintf(path, sizeof(path), "%s/source", dir);
+	from = kit_must(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+	pattern_write(from, 0, 36 * MIB, PATTERN_OLD);
+	kit_must(fsync(from));
+	full_by(dir, decant_file(from, 0), "copy-range", 36 * MIB);
+	full_by(dir, decant_file(from, 0), "direct", 36 * MIB);
+	close(from);
+	fs_drop(dir);
+}
+
 static void full(void)
 {
 	char *dir = fs_small(FS_EXT4, 24);
@@ -308,7 +326,8 @@ static void refused(void)
 	t.to = decant_file(fd, MIB);
 	is_int(decant_plan(d, &t, &p), 0, "behind itself: %s", decant_strerror(d));
 	kit_must(fcntl(to, F_SETFL, O_APPEND));
-	for (const char *const *r = (const char *const[]){ "direct", "reflink", "copy-range", NULL };
+	for (const char *const *r =
+		     (const char *const[]) { "direct", "reflink", "copy-range", NULL };
 	     *r; r++) {
 		t.to = decant_file(to, DECANT_CURRENT);
 		t.route = *r;
@@ -333,6 +352,7 @@ int main(void)
 		{ "cancelled at any time", cancel },
 		{ "a source that shrinks", shrink },
 		{ "a full disk", full },
+		{ "a full disk that the source is on", full_same },
 		{ "refusals", refused },
 	};
 

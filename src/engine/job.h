@@ -79,6 +79,7 @@ struct request {
 	struct job *job;
 	struct request *next;
 	struct list link;   /* the backend's */
+	int injected;       /* tests: fails with this, and nothing is sent */
 	bool in_flight;
 };
 

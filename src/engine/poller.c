@@ -260,7 +260,7 @@ void eventfd_raise(int fd)
 	for (int tries = 0; tries < EVENTFD_TRIES; tries++) {
 		ssize_t n = sys_write(fd, &one, sizeof(one));
 
-		if (n == (ssize_t)sizeof(one) || n == -EAGAIN)
+		if (n == (ssize_t)sizeof(one))
 			return;
 	}
 }

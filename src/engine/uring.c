@@ -69,6 +69,13 @@ static void uring_prepare(struct backend_uring *u, struct io_uring_sqe *sqe, str
 			io_uring_prep_write(sqe, r->fd, r->addr, len, r->offset);
 		break;
 	case REQUEST_SEND_ZC:
+		/* Not at its completion: what was sent must not be said to have
+		 * failed with an error after which one tries again. */
+		r->injected = sys_fault_result(uring_op_name(r->op), 0);
+		if (r->injected < 0) {
+			io_uring_prep_nop(sqe);
+			break;
+		}
 		if (r->buffer_index >= 0)
 			io_uring_prep_send_zc_fixed(sqe, r->fd, r->addr, len,
 						    (int)r->flags | MSG_NOSIGNAL, 0,
@@ -140,6 +147,7 @@ static void uring_cancel(struct backend *b, struct request *r)
 static void uring_one(struct io_uring_cqe *cqe)
 {
 	struct request *r = io_uring_cqe_get_data(cqe);
+	int res;
 
 	if (!r)
 		return; /* a cancellation's own result */
@@ -147,8 +155,11 @@ static void uring_one(struct io_uring_cqe *cqe)
 		request_released(r, (uint32_t)cqe->res & IORING_NOTIF_USAGE_ZC_COPIED);
 		return;
 	}
-	request_complete(r, sys_fault_result(uring_op_name(r->op), cqe->res),
-			 !(cqe->flags & IORING_CQE_F_MORE));
+	if (r->op == REQUEST_SEND_ZC)
+		res = r->injected < 0 ? r->injected : cqe->res;
+	else
+		res = sys_fault_result(uring_op_name(r->op), cqe->res);
+	request_complete(r, res, !(cqe->flags & IORING_CQE_F_MORE));
 }
 
 static void uring_reap(struct backend *b)

@@ -31,4 +31,4 @@ build()
 build plain --buildtype=debugoptimized || broken
 build asan -Db_sanitize=address,undefined -Db_lundef=false || broken
 build tsan -Db_sanitize=thread -Db_lundef=false || broken
-exec tests/run --result $out/result "$@" $out/plain $out/asan $out/tsan
+exec tests/run --again --result $out/result "$@" $out/plain $out/asan $out/tsan

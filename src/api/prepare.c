@@ -14,6 +14,12 @@
 /* From here on it pays to ask how much of the source is in the page cache. */
 #define API_RESIDENCY_MIN_BYTES (1u << 20)
 
+/*
+ * What is larger comes out of memory, not out of a cache, and there a kept
+ * mapping gains nothing on this host: the second copy is hidden by the first.
+ */
+#define API_MAP_WARM_MAX_BYTES (16u << 20)
+
 static int api_check(const struct decant_transfer *t, struct err *reterr)
 {
 	if (!t || t->size < sizeof(*t))
@@ -116,7 +122,8 @@ static void api_query(struct decant *d, const struct decant_transfer *t, struct 
 		.uring = engine_has_uring(d->engine),
 	};
 	if (r->from.kind == DECANT_END_FILE && r->from.dev)
-		r->query.map_warm = maps_seen(d->engine->maps, r->from.dev, r->from.ino, moves);
+		r->query.map_warm = maps_seen(d->engine->maps, r->from.dev, r->from.ino, moves) &&
+				    r->len <= API_MAP_WARM_MAX_BYTES;
 	if (r->from.kind == DECANT_END_FILE && r->len != DECANT_TO_END &&
 	    r->len >= API_RESIDENCY_MIN_BYTES && r->from.cached_fs)
 		r->query.cold_permille = api_cold_permille(r);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/engine.h"
+#include "sys/fault.h"
 #include "sys/sys.h"
 
 #define JOB_PROGRESS_EVERY_NS 50000000ull
@@ -321,6 +322,7 @@ int job_request(struct job *j, struct request *r)
 	int ret;
 
 	j->q->requested = true;
+	r->injected = r->op == REQUEST_SEND_ZC ? sys_fault_result("uring_send_zc", 0) : 0;
 	r->job = j;
 	r->result = 0;
 	r->done = r->released = r->copied = false;

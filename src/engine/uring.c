@@ -71,7 +71,6 @@ static void uring_prepare(struct backend_uring *u, struct io_uring_sqe *sqe, str
 	case REQUEST_SEND_ZC:
 		/* Not at its completion: what was sent must not be said to have
 		 * failed with an error after which one tries again. */
-		r->injected = sys_fault_result(uring_op_name(r->op), 0);
 		if (r->injected < 0) {
 			io_uring_prep_nop(sqe);
 			break;

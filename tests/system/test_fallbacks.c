@@ -253,7 +253,8 @@ int main(void)
 		(void)fs_dir(k);
 	pair_open(&veth, PAIR_VETH, NULL);
 	pair_close(&veth);
-	known = mmap(NULL, sizeof(*known), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	known = mmap(NULL, sizeof(*known), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
 	need(known != MAP_FAILED, "mmap");
 	if (!tap_case_arg(fall_learn, NULL, "facts, and what fits with all of them"))
 		return done();

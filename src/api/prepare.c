@@ -17,6 +17,7 @@
 /*
  * What is larger comes out of memory, not out of a cache, and there a kept
  * mapping gains nothing on this host: the second copy is hidden by the first.
+ * But for tmpfs, whose reads are slow: one page after the other.
  */
 #define API_MAP_WARM_MAX_BYTES (16u << 20)
 
@@ -123,7 +124,7 @@ static void api_query(struct decant *d, const struct decant_transfer *t, struct 
 	};
 	if (r->from.kind == DECANT_END_FILE && r->from.dev)
 		r->query.map_warm = maps_seen(d->engine->maps, r->from.dev, r->from.ino, moves) &&
-				    r->len <= API_MAP_WARM_MAX_BYTES;
+				    (r->len <= API_MAP_WARM_MAX_BYTES || !r->from.cached_fs);
 	if (r->from.kind == DECANT_END_FILE && r->len != DECANT_TO_END &&
 	    r->len >= API_RESIDENCY_MIN_BYTES && r->from.cached_fs)
 		r->query.cold_permille = api_cold_permille(r);

@@ -90,8 +90,11 @@ static void bench_sample(struct setting *s, struct mover *m, bool keep)
 	} else if (one.seconds <= 0) {
 		one.seconds = bench_now() - t0;
 	}
-	/* Its mappings would keep the source in the cache. */
-	if (s->c->cold)
+	/*
+	 * Its mappings would keep the source in the cache; and where a sample
+	 * is one transfer, the next one would find what this one has left.
+	 */
+	if (s->c->cold || s->c->repeat == 1)
 		library_restart();
 	ends_sample_over(s);
 	if (m->failed)

@@ -35,11 +35,12 @@ static struct bench_case *cases_new(struct cases *cs, const char *what, unsigned
 	memset(c, 0, sizeof(*c));
 	c->piece = cases_sizes[size].bytes;
 	c->at_once = at_once;
-	c->repeat = transfers > at_once ? transfers / at_once : 1;
+	c->repeat = transfers > 4 * at_once ? transfers / at_once : 4;
 	c->rounds = cs->quick ? 5 : 9;
 	c->limit_s = cs->quick ? 3 : 6;
 	/* So many times 1 GiB is not kept in memory: one file, in pieces. */
 	if (size == CASES_GIB) {
+		c->repeat = 1;
 		c->split = at_once > 1;
 		c->piece /= at_once;
 		c->limit_s = cs->quick ? 5 : 14;

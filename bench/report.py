@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Tables, verdicts and a chart of what the benchmark measured.
 
-	bench/report.py RESULTS.json [--svg FILE] [--verdicts]
+	bench/report.py RESULTS.json [--svg FILE] [--verdicts] [--markdown]
 """
 
 import argparse
@@ -43,17 +43,43 @@ def size(n):
     return f"{n} bytes"
 
 
+# What a page has room for: the name of a column, and who is in it.
+COLUMNS = [
+    ("sendfile", lambda c: c.get("sendfile")),
+    ("splice", lambda c: c.get("splice")),
+    ("mmap+send", lambda c: c.get("mmap+send")),
+    ("read+send, best", lambda c: stats.fastest(c.some("read+")) or c.get("send")),
+    ("decant", lambda c: c.get("decant")),
+]
+
+
+def markdown(cases):
+    print("| GB/s (CPU ns/KiB) | " + " | ".join(name for name, _ in COLUMNS) + " |")
+    print("|---|" + "---|" * len(COLUMNS))
+    for case in cases:
+        cells = []
+        for name, pick in COLUMNS:
+            mover = pick(case)
+            text = f"{mover.speed():.2f} ({mover.cpu_ns():.0f})" if mover else ""
+            cells.append(f"**{text}** {mover.route}" if mover and name == "decant" else text)
+        print(f"| {case.name} | " + " | ".join(cells) + " |")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("results")
     parser.add_argument("--svg")
     parser.add_argument("--verdicts", action="store_true", help="no tables")
+    parser.add_argument("--markdown", action="store_true", help="one table, for a page")
     args = parser.parse_args()
     machine, cases = stats.load(args.results)
     print(f"decant {machine['decant']}, {machine['date']}: {machine['cpu']}, "
           f"{machine['cpus']} CPUs, {size(machine['memory_bytes'])}, "
           f"Linux {machine['kernel']}; GB = 10^9 bytes; medians")
-    if not args.verdicts:
+    if args.markdown:
+        print()
+        markdown(cases)
+    elif not args.verdicts:
         for case in cases:
             table(case)
     found = goals.verdicts(cases)
@@ -67,4 +93,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except BrokenPipeError: # of less, or head
+        sys.exit(1)

@@ -84,6 +84,9 @@ static int end_init_stream_type(struct end *e, struct err *reterr)
 	socklen_t len = sizeof(type);
 
 	r = sys_getsockopt(e->fd, SOL_SOCKET, SO_TYPE, &type, &len);
+	if (r == -ENOTSOCK)
+		return err_set(reterr, -EINVAL, "%s socket %d: the descriptor is no socket",
+			       end_side_noun(e), e->fd);
 	if (r < 0)
 		return err_errno(reterr, r, "%s socket %d: its type", end_side_noun(e), e->fd);
 	if (type != SOCK_STREAM)
@@ -178,7 +181,8 @@ static int end_init_kind(struct end *e, const struct decant_end *said, struct er
 		if (e->offset != 0 && e->offset != DECANT_CURRENT)
 			return err_set(reterr, -EINVAL, "%s offset: a %s has none",
 				       end_side_noun(e), end_noun(e));
-		return 0;
+		/* Here, for small transfers do not learn what their ends are. */
+		return e->kind == DECANT_END_SOCKET ? end_init_stream_type(e, reterr) : 0;
 	case DECANT_END_MEMORY:
 		return end_init_memory(e, said, reterr);
 	case DECANT_END_PROCESS:

@@ -63,7 +63,8 @@ struct end {
 /*
  * Fill in *ret from what the caller said; nothing is opened.  Explicit kinds
  * with an offset cost no system call, but for a file sink: one (O_APPEND must
- * be known before a byte is written).  DECANT_CURRENT: one lseek.
+ * be known before a byte is written), and for a socket: one (what is sent to one
+ * of datagrams may be lost and nobody told).  DECANT_CURRENT: one lseek.
  * DECANT_END_FD: one fstat more; the kind becomes what it is.
  * Whether an explicit kind is true is found out by end_learn() or by the first
  * read.  -EBADF, -EINVAL, -EISDIR, -ENOTSUP (kind cannot be that side).

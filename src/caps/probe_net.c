@@ -146,7 +146,7 @@ int probe_tcp_pair(int ret_fds[2], struct err *reterr)
 
 void probe_drain(int fd)
 {
-	static char trash[PROBE_SEND_BYTES]; /* written by all, read by nobody */
+	static __thread char trash[PROBE_SEND_BYTES]; /* read by nobody */
 	int tries;
 
 	/* MSG_TRUNC: TCP throws the bytes away without touching trash. */

@@ -282,3 +282,15 @@ uint64_t kit_status(const char *key)
 	fclose(f);
 	return ret;
 }
+
+#ifdef __SANITIZE_THREAD__
+/*
+ * liburing maps its rings by system calls of its own, unseen by
+ * ThreadSanitizer, which takes a ring for what was at its address before.
+ */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+	return "race:io_uring_\nrace:uring_reap\nrace:uring_prepare\n";
+}
+#endif

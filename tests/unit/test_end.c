@@ -263,8 +263,8 @@ static void test_wrong(void)
 	need(ro >= 0 && wo >= 0 && listener >= 0 && listen(listener, 1) == 0, "descriptors");
 	is_wrong(said_fd(DECANT_END_FILE, pipe_fds[0], 0), END_SOURCE, -EINVAL, "no regular file");
 	is_wrong(said_fd(DECANT_END_PIPE, file_fd, 0), END_SOURCE, -EINVAL, "no pipe");
-	is_wrong(said_fd(DECANT_END_SOCKET, file_fd, 0), END_SINK, -EINVAL, "no socket");
-	is_wrong(said_fd(DECANT_END_SOCKET, dgram_fd, 0), END_SINK, -EINVAL, "no stream socket");
+	refuse(said_fd(DECANT_END_SOCKET, file_fd, 0), END_SINK, -EINVAL, "no socket");
+	refuse(said_fd(DECANT_END_SOCKET, dgram_fd, 0), END_SINK, -ENOTSUP, "not a stream socket");
 	is_wrong(said_fd(DECANT_END_SOCKET, listener, 0), END_SINK, -EINVAL, "listens");
 	is_wrong(said_fd(DECANT_END_PIPE, closed_fd, 0), END_SINK, -EBADF, "no open descriptor");
 	is_wrong(said_fd(DECANT_END_PIPE, pipe_fds[1], 0), END_SOURCE, -EBADF, "not open for read");

@@ -101,6 +101,8 @@ static bool peer_half_way(struct peer *p, const struct peer_route *how, struct d
 		if (!kit_refusal_is_right(decant_strerror(d)))
 			skip("does not fit here: %s", decant_strerror(d));
 		ok(true, "refused: %s", decant_strerror(d));
+		source_close(&p->from);
+		pair_close(&p->pair);
 		return false;
 	}
 	if (!ok(track_submit(d, &t, &p->tr) > 0, "submit: %s", decant_strerror(d)))

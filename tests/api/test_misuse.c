@@ -301,6 +301,7 @@ int main(void)
 	read_only = kit_must(open(path, O_RDONLY | O_CLOEXEC));
 	write_only = kit_must(open(path, O_WRONLY | O_CLOEXEC));
 	append = kit_must(open(path, O_WRONLY | O_APPEND | O_CLOEXEC));
+	free(path);
 	directory = kit_must(open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	pair_open(&pipes, PAIR_PIPE, NULL);
 	pair_open(&unix_pair, PAIR_UNIX, NULL);

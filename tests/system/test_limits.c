@@ -123,6 +123,9 @@ static void fsize_case(const void *arg)
 			if (!kit_refusal_is_right(decant_strerror(d)))
 				skip("does not fit here: %s", decant_strerror(d));
 			ok(true, "refused: %s", decant_strerror(d));
+			decant_close(d);
+			source_close(&from);
+			sink_close(&to);
 			return;
 		}
 		ok(track_submit(d, &t, &tr) > 0, "submit: %s", decant_strerror(d));

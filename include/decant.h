@@ -328,6 +328,149 @@ const char *const *decant_routes(void);
 DECANT_CHECK int decant_calibrate(struct decant *d, const char *path, const char *dir,
 				  unsigned seconds_max);
 
+/* --------------------------------------------------------------- captures */
+
+/*
+ * A process whose memory is to be captured.  Opening it looks at it only:
+ * nothing is attached and nothing stops.
+ */
+struct decant_target;
+
+/*
+ * pid: as the caller sees it.  Errors, each with its sentence: -ESRCH (no such
+ * process, a kernel thread, a zombie), -EPERM (says which capability or
+ * setting is missing), -EBUSY (traced already, says by whom), -ENOTSUP (32-bit
+ * or unknown architecture), -EAGAIN (vfork in progress), -ENOMEM, -EMFILE.
+ */
+DECANT_CHECK int decant_target_open(struct decant *d, struct decant_target **ret, pid_t pid);
+/* NULL is fine. */
+void decant_target_close(struct decant_target *t);
+
+enum decant_strategy {
+	DECANT_STRATEGY_AUTO = 0,    /* what meets pause_max_ns */
+	DECANT_STRATEGY_PRECOPY = 1, /* copied while it runs; the stop takes the residue */
+	DECANT_STRATEGY_FORK = 2,    /* a copy-on-write shadow is made in the stop, read later */
+	DECANT_STRATEGY_STOP = 3,    /* everything is copied in the stop */
+};
+
+enum decant_capture_flags {
+	DECANT_CAPTURE_ALL = 1 << 0,         /* all readable memory, whatever the filter says */
+	DECANT_CAPTURE_BEST_EFFORT = 1 << 1, /* capture even when pause_max_ns cannot be met */
+	DECANT_CAPTURE_FILTER = 1 << 2,      /* filter is set; else the target's coredump_filter */
+	DECANT_CAPTURE_ZSTD = 1 << 3,        /* compressed, in frames of a MiB */
+	DECANT_CAPTURE_UNSAFE = 1 << 4,      /* where no signal frame is possible (shadow stacks, no
+					      * room on any stack) change registers in place: our
+					      * death in the stop would then kill the target */
+};
+
+/* How far a capture is; the strings are static. */
+struct decant_capture_progress {
+	const char *phase;        /* "arming", "round 2", "stopped", "reading", "writing" */
+	uint64_t bytes;           /* copied so far, all rounds */
+	uint64_t expected_bytes;  /* of this phase and those before; 0: not known */
+};
+
+struct decant_capture_options {
+	uint32_t size;
+	uint32_t flags;           /* enum decant_capture_flags */
+	uint32_t strategy;        /* enum decant_strategy */
+	uint32_t filter;          /* bits of coredump_filter */
+	uint64_t pause_max_ns;    /* 0: 5 ms */
+	uint64_t timeout_ns;      /* of the whole capture; 0: no limit */
+	uint64_t rate_bytes;      /* per second, reading from the target; 0: no limit */
+	/* Called on the calling thread now and then; not 0: cancel (-ECANCELED). */
+	int (*progress)(void *arg, const struct decant_capture_progress *p);
+	void *progress_arg;
+};
+#define DECANT_CAPTURE_OPTIONS_INIT { .size = sizeof(struct decant_capture_options) }
+
+enum decant_image_format { DECANT_IMAGE_CORE = 0 };
+
+/*
+ * Where the image goes.  A regular file, empty, opened for reading and
+ * writing (O_DIRECT is switched on by us where the file system has it), or a
+ * stream (pipe, socket; DECANT_STRATEGY_FORK or _STOP).  The caller's to
+ * close; after an error what is in it is worth nothing.
+ */
+struct decant_image_sink {
+	uint32_t size;
+	uint32_t format;          /* enum decant_image_format */
+	int32_t fd;
+};
+#define DECANT_IMAGE_SINK_INIT { .size = sizeof(struct decant_image_sink), .fd = -1 }
+
+struct decant_capture_report {
+	uint32_t size;
+	uint32_t strategy;        /* the one that made the image */
+	uint32_t rounds;          /* of pre-copying, 0 for fork and stop */
+	uint32_t threads;
+	uint32_t mappings;
+	uint32_t stops;           /* how often the target was stopped, the last included */
+	uint64_t pause_ns;        /* longest stop, from the first interrupt to the last thread let go */
+	uint64_t pauses_ns;       /* all of them together */
+	uint64_t total_ns;
+	uint64_t memory_bytes;    /* in the image */
+	uint64_t file_bytes;      /* length of the file or stream */
+	uint64_t copied_bytes;    /* read from the target, all rounds */
+	uint64_t residue_bytes;   /* of it, inside the last stop: written since the last round */
+	uint64_t stopped_bytes;   /* of it, inside the last stop: what nothing else covers */
+	uint64_t swapped_bytes;
+	uint64_t unreadable_bytes;/* no part of the image; the note in it says where */
+	uint64_t cpu_ns;          /* of our threads */
+	char tracking[16];        /* "wp", "soft-dirty", "" */
+	char message[168];        /* after an error: "what: why"; else why this strategy */
+};
+#define DECANT_CAPTURE_REPORT_INIT { .size = sizeof(struct decant_capture_report) }
+
+/*
+ * Capture a consistent image: memory and registers of one instant.  Blocks
+ * until the image is written (not durable: that is the caller's fsync).  The
+ * target goes on before that: only report->pauses_ns stop it.  report may be
+ * NULL; after an error its message says why and what of it is known is set.
+ *
+ * Errors: those of decant_target_open(); -ETIME (timeout_ns), -ECANCELED,
+ * -E2BIG (nothing meets pause_max_ns: says what would, the target was left
+ * alone), -ENOSPC and others of the sink, -ESPIPE (a stream and
+ * DECANT_STRATEGY_PRECOPY), -ENOTSUP (this kernel or target cannot be captured
+ * this way), -EINVAL.
+ */
+DECANT_CHECK int decant_capture(struct decant *d, struct decant_target *t,
+				const struct decant_capture_options *options,
+				const struct decant_image_sink *sink,
+				struct decant_capture_report *report);
+
+/* What a strategy would take; predicted without stopping anything. */
+struct decant_forecast {
+	uint32_t strategy;        /* enum decant_strategy */
+	uint32_t possible;        /* 0: why says the reason */
+	uint64_t pause_ns;
+	uint64_t total_ns;
+	uint64_t copied_bytes;
+	char why[168];
+};
+
+struct decant_capture_plan {
+	uint32_t size;
+	uint32_t strategy;        /* that DECANT_STRATEGY_AUTO would take; AUTO: none meets the bound */
+	uint64_t memory_bytes;    /* that would be in the image */
+	uint64_t huge_bytes;      /* of it, mapped by huge pages */
+	uint64_t stopped_bytes;   /* must be copied in the stop, whatever the strategy */
+	uint64_t dirty_bytes_per_s; /* sampled; UINT64_MAX: cannot be sampled from outside */
+	uint32_t threads;
+	uint32_t mappings;
+	struct decant_forecast forecasts[3]; /* precopy, fork, stop */
+	char stopped_why[168];    /* what the stopped bytes are; "" for none */
+};
+#define DECANT_CAPTURE_PLAN_INIT { .size = sizeof(struct decant_capture_plan) }
+
+/*
+ * Predict.  Stops nothing and changes nothing.  sample_ns: how long the dirty
+ * rate is sampled (0: 200 ms).
+ */
+DECANT_CHECK int decant_capture_plan(struct decant *d, struct decant_target *t,
+				     const struct decant_capture_options *options,
+				     uint64_t sample_ns, struct decant_capture_plan *ret);
+
 /* "0.1.0" */
 const char *decant_version(void);
 

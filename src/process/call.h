@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * System calls made by a stopped thread of the target on our behalf, such that
+ * our death at any instant leaves it alive and right: the thread's own context
+ * lies on its stack as a signal frame, and every way out of the call leads
+ * through rt_sigreturn back to where it was (see docs/ARCHITECTURE.md).
+ * Runs in the tracer; one call at a time per stop.
+ */
+#ifndef PROCESS_CALL_H
+#define PROCESS_CALL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "process/maps.h"
+#include "process/stop.h"
+
+/* Found before the stop: instruction addresses in the target's executable mappings. */
+struct gadgets {
+	uint64_t syscall_ret;    /* 0: none */
+	uint64_t sigreturn;      /* the C library's restorer, 0: none */
+	uint64_t pop_ret;        /* used with syscall_ret in the restorer's place */
+};
+
+/* Reads only file-backed, executable, not writable mappings (and the vdso). */
+int gadgets_find(const struct target *t, const struct maps *m, struct gadgets *ret,
+		 struct err *reterr);
+
+enum call_method {
+	CALL_FRAME,              /* survives our death */
+	CALL_PLAIN,              /* registers changed in place: the control, and a last resort */
+};
+
+struct call;
+
+/*
+ * Choose a thread with room for a frame and prepare it.  method: CALL_FRAME
+ * falls back to nothing: -ENOTSUP with the reason (no room on any stack,
+ * shadow stacks, no gadget, system call user dispatch).
+ */
+int call_open(struct call **ret, struct stop *s, const struct maps *m, const struct gadgets *g,
+	      enum call_method method, struct err *reterr);
+/*
+ * Make one system call there.  *ret: its result (>= 0 or negative errno).
+ * Returns a negative errno when the call could not be made at all (the thread
+ * died: -ESRCH).
+ */
+int call_do(struct call *c, long nr, const uint64_t args[6], int64_t *ret, struct err *reterr);
+/* The thread is as it was; NULL is fine. */
+void call_close(struct call *c);
+/* The thread that it uses. */
+struct stop_thread *call_thread(struct call *c);
+
+#endif

@@ -33,9 +33,14 @@
 enum core_part { CORE_NONE, CORE_FIRST_PAGE, CORE_WHOLE };
 
 /*
- * filter: bits of coredump_filter (7 and 8, DAX, included).  all: everything
- * readable, DONTDUMP and file text too.  CORE_FIRST_PAGE is a question still:
- * it belongs there only if it begins with an ELF header (core_is_elf()).
+ * filter: bits of coredump_filter, see core(5); 7 and 8 (DAX) are not told
+ * apart from 1 to 3.  all: everything readable, DONTDUMP and file text too.
+ * CORE_FIRST_PAGE is a question still: it belongs there only if it begins with
+ * an ELF header (core_is_elf()).
+ *
+ * Without VMA_KNOWN, rather more than less.  VMA_ANON is of the time when smaps
+ * was read: who sees since then a page of a private file mapping written sets
+ * it and asks again.
  */
 enum core_part core_part(const struct vma *v, uint32_t filter, bool all);
 bool core_is_elf(const void *page, size_t len);
@@ -57,19 +62,21 @@ struct core_layout {
 #define CORE_LAYOUT_INIT { 0 }
 
 /*
- * How large the head may become: segments and threads expected; room for twice
- * as many is kept.  If core_head() then does not fit it goes behind the memory.
+ * How large the head may become: segments and threads expected, and bytes of
+ * the notes that are not one thread's (AUXV, FILE, our own); room for twice as
+ * much is kept.  If core_head() then does not fit it goes behind the memory.
+ * Frees what was there.  -EFBIG.
  */
 int core_layout_begin(struct core_layout *l, size_t segments, size_t threads,
 		      size_t notes_bytes);
 /*
- * Give every address in [start, end) a place; those that have one keep it.
- * align: 4096, or larger for the sake of large writes.  -ENOMEM, -EFBIG.
+ * Give every address in [start, end), whole pages, a place; those that have
+ * one keep it.  -ENOMEM, -EFBIG.
  */
 int core_layout_place(struct core_layout *l, uint64_t start, uint64_t end);
 /*
  * Where addr lies, and in *ret_len how many bytes from there on lie one behind
- * the other; UINT64_MAX: it has no place.
+ * the other; UINT64_MAX, *ret_len untouched: it has no place.
  */
 uint64_t core_layout_offset(const struct core_layout *l, uint64_t addr, uint64_t *ret_len);
 void core_layout_free(struct core_layout *l);
@@ -105,8 +112,9 @@ struct core_process {
 };
 
 /*
- * All notes, in the kernel's order with SIGINFO behind each thread's XSTATE;
- * threads[0] first: it is the one that debuggers select.  Appends.
+ * All notes, in the kernel's order; SIGINFO of further threads stands behind
+ * their XSTATE.  threads[0] first: it is the one that debuggers select.
+ * Appends.
  */
 void core_notes(struct buf *ret, const struct core_process *p, const struct core_thread *threads,
 		size_t n);
@@ -122,8 +130,11 @@ int core_head(const struct core_layout *l, const struct core_segment *segments, 
 	      const struct buf *notes, struct buf *ret_head, struct buf *ret_tail,
 	      struct err *reterr);
 
-/* Name and type of our own note ("decant", 1). */
+/*
+ * Name and type of our own note.  gdb looks at types only, whosever they are:
+ * a small number would be taken for registers when the length happens to fit.
+ */
 #define CORE_NOTE_NAME "decant"
-#define CORE_NOTE_TYPE 1
+#define CORE_NOTE_TYPE 0xdeca0001
 
 #endif

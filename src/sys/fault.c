@@ -112,19 +112,35 @@ static bool fault_is_armed(void)
 	return atomic_load_explicit(&fault.armed, memory_order_acquire);
 }
 
+static _Thread_local pid_t fault_with;
+
+void sys_fault_die_with(pid_t pid)
+{
+	fault_with = pid;
+}
+
+static void fault_die(void)
+{
+	if (fault_with)
+		(void)kill(fault_with, SIGKILL);
+	(void)kill(getpid(), SIGKILL);
+}
+
 int sys_fault(const char *name)
 {
+	bool die = false;
 	int r = 0;
 
 	if (!fault_is_armed())
 		return 0;
 	pthread_mutex_lock(&fault.lock);
 	if (fault.armed && fault.plan.mode != SYS_FAULT_SHORT && fault_hit(name)) {
-		if (fault.plan.mode == SYS_FAULT_KILL)
-			(void)kill(getpid(), SIGKILL);
+		die = fault.plan.mode == SYS_FAULT_KILL;
 		r = -(fault.plan.error ? fault.plan.error : fault_errno_of(name));
 	}
 	pthread_mutex_unlock(&fault.lock);
+	if (die) /* without the lock: others may share our memory and live on */
+		fault_die();
 	return r;
 }
 

@@ -16,11 +16,13 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum sys_fault_mode {
 	SYS_FAULT_ERROR = 0, /* fails with `error`, or with one plausible for the call */
 	SYS_FAULT_SHORT,     /* moves fewer bytes; counts only calls that can */
-	SYS_FAULT_KILL,      /* SIGKILL to ourselves, before the call */
+	SYS_FAULT_KILL,      /* SIGKILL to ourselves, before the call; in the tracer: to the
+			      * process that it belongs to, and to itself */
 };
 
 struct sys_fault_plan {
@@ -58,6 +60,8 @@ size_t sys_fault_len(const char *name, size_t len);
  * when the request is made.  Names: "uring_read", "uring_send_zc", ...
  */
 int sys_fault_result(const char *name, int res);
+/* For a process that shares our memory: SYS_FAULT_KILL there kills pid too; 0: not. */
+void sys_fault_die_with(pid_t pid);
 
 #else
 
@@ -77,6 +81,11 @@ static inline int sys_fault_result(const char *name, int res)
 {
 	(void)name;
 	return res;
+}
+
+static inline void sys_fault_die_with(pid_t pid)
+{
+	(void)pid;
 }
 
 #endif

@@ -26,6 +26,7 @@ struct proc_status {
 	unsigned threads;
 	int seccomp;              /* 0 none, 1 strict, 2 filter */
 	uint64_t sig_pending, sig_shared_pending, sig_blocked, sig_ignored, sig_caught;
+	uint64_t cap_permitted, cap_effective;
 	uint64_t vm_rss_kib, vm_swap_kib, vm_pin_kib, vm_hugetlb_kib;
 	bool has_mm;              /* false: kernel thread, zombie */
 	bool shadow_stack;        /* x86_Thread_features has shstk */

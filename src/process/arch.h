@@ -48,6 +48,15 @@ int arch_state_reserve(struct arch_state *st);
 int arch_state_get(pid_t tid, struct arch_state *st);
 void arch_state_free(struct arch_state *st);
 
+/*
+ * Where each set lies within a thread's notes: one note more, of the whole
+ * process, which the kernel writes since 6.12.  Its bytes go to ret, their
+ * number is returned; 0: there is none.
+ */
+#define ARCH_LAYOUT_MAX 1024
+size_t arch_layout_note(const struct arch_note *notes, unsigned n, uint32_t *ret_type,
+			unsigned char ret[ARCH_LAYOUT_MAX]);
+
 uint64_t arch_ip(const struct arch_regs *r);
 uint64_t arch_sp(const struct arch_regs *r);
 /* The system call that the thread was in when it stopped, or -1. */

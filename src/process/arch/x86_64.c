@@ -216,3 +216,35 @@ void arch_state_free(struct arch_state *st)
 		free(st->notes[i].data);
 	memset(st, 0, sizeof(*st));
 }
+
+/* NT_X86_XSAVE_LAYOUT, which old headers lack. */
+#define ARCH_NT_LAYOUT 0x205
+/* Where the note's own header says which features its bytes have. */
+#define ARCH_XSTATE_FEATURES 464
+
+size_t arch_layout_note(const struct arch_note *notes, unsigned n, uint32_t *ret_type,
+			unsigned char ret[ARCH_LAYOUT_MAX])
+{
+	uint64_t features = 0;
+	size_t len = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		if (notes[i].type == NT_X86_XSTATE &&
+		    notes[i].len >= ARCH_XSTATE_FEATURES + sizeof(features))
+			memcpy(&features, notes[i].data + ARCH_XSTATE_FEATURES, sizeof(features));
+	/* x87 and SSE, the first two, have their place since long before. */
+	for (uint32_t i = 2; i < 64; i++) {
+		struct {
+			uint32_t type, size, offset, flags;
+		} record = { .type = i };
+		uint32_t c, d;
+
+		if (!(features >> i & 1) ||
+		    !__get_cpuid_count(0xd, i, &record.size, &record.offset, &c, &d))
+			continue;
+		memcpy(ret + len, &record, sizeof(record));
+		len += sizeof(record);
+	}
+	*ret_type = ARCH_NT_LAYOUT;
+	return len;
+}

@@ -18,6 +18,7 @@ OWNERS = [
     ("bench", ".c", "bench/meson.build", lambda p: os.path.basename(p)[:-2]),
     ("man", ".scd", "man/meson.build", lambda p: os.path.basename(p)[:-4]),
     ("tests/lib", ".c", "tests/meson.build", lambda p: p[len("tests/"):]),
+    ("tests/victims", ".c", "tests/victims/meson.build", lambda p: os.path.basename(p)[:-2]),
 ]
 PROGRAMS = ["unit", "system", "fault", "api", "cli", "interop", "self"]
 

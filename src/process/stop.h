@@ -3,8 +3,15 @@
  * The stop: all threads of a target stand still, and go on as if nothing had
  * been.  Every function runs in the tracer (tracer_run()).
  *
- * While it stands, system calls that PTRACE_INTERRUPT breaks (epoll_wait,
- * sigtimedwait, ...: facts in arch.h) are set up to be made again.
+ * Nothing is traced between stops: a thread that is traced halts at each of its
+ * signals, so somebody would have to wait for it all the time.
+ *
+ * While the stop stands every thread is in a PTRACE_EVENT_STOP, and the
+ * kernel's registers of it are those in `resume`.  A signal that a thread was
+ * about to get when we came was handed on: the thread then stands before its
+ * handler's first instruction.  A system call that PTRACE_INTERRUPT breaks
+ * (epoll_wait, sigtimedwait, ...: arch_restart_broken()) is set up at once to be
+ * made again, so that our death does not harm it either.
  */
 #ifndef PROCESS_STOP_H
 #define PROCESS_STOP_H
@@ -23,30 +30,37 @@ struct stop_thread {
 	pid_t tid;               /* as we see it */
 	pid_t ns_tid;            /* as the target sees it */
 	bool seized;
-	bool stopped;            /* in a ptrace stop now */
+	bool stopped;            /* in a PTRACE_EVENT_STOP now */
 	bool group_stopped;      /* was stopped by SIGSTOP before we came, and stays so */
-	bool dead;               /* exited (or is a zombie leader) meanwhile */
+	bool dead;               /* killed while the stop stood */
 	bool changed;            /* regs differ from what it resumes with: set before detach */
-	int signal;              /* that it was about to get when it stopped, 0: none */
+	bool listed;             /* by /proc, when this stop began */
+	int signal;              /* 0; of a group-stopped one the signal that did it */
 	struct arch_regs regs;   /* as they were before we came: what a core shows */
-	struct arch_regs resume; /* with what it goes on (system call made again) */
+	struct arch_regs resume; /* with what it goes on */
 	uint64_t sigmask;
 	/* The following by stop_details(); the tracer's memory, freed by stop_free(). */
 	struct arch_state state; /* FP and vector registers, ... */
-	siginfo_t siginfo;
+	uint64_t sigpend;        /* sent to this thread and blocked */
+	siginfo_t siginfo;       /* of `signal`; si_signo 0 for none, as in pr_cursig */
 	bool has_siginfo;
 };
 
 struct stop {
 	const struct target *target;
 	struct stop_thread *threads; /* the leader first, if it lives */
-	size_t n, size;
-	uint64_t begin_ns;       /* first PTRACE_INTERRUPT */
-	uint64_t stopped_ns;     /* all stand still */
-	uint64_t end_ns;         /* the last was let go */
-	pid_t *tids;             /* scratch */
+	size_t n, size;              /* those behind n are spare, with memory for their state */
+	uint64_t begin_ns;           /* first PTRACE_INTERRUPT */
+	uint64_t stopped_ns;         /* all stand still */
+	uint64_t end_ns;             /* the last was let go */
+	pid_t *tids;                 /* scratch */
 	size_t tids_size;
-	bool seized;
+	uint32_t *slots;             /* index + 1 by hash of the tid, 0: empty */
+	size_t slots_n;              /* a power of two */
+	pid_t *left_out;             /* a dead leader, the kernel's workers of io_uring */
+	size_t left_out_n, left_out_size;
+	bool holds_dead;             /* traces a dead leader, until the tracer ends */
+	bool stands;
 };
 
 #define STOP_INIT { 0 }
@@ -56,25 +70,28 @@ struct stop_options {
 };
 
 /*
- * PTRACE_SEIZE all threads, which run on; threads that come are caught by the
- * stop itself.  Room for all is made here, outside of the stop.
- * -EPERM, -EBUSY (traced), -ESRCH.
+ * Prepare: memory for all threads, made outside of the stop; nothing is
+ * touched yet.  Again before a later stop is cheap and good, but need not be.
+ * -ESRCH, -ENOMEM.
  */
 int stop_seize(struct stop *s, const struct target *t, struct err *reterr);
 /*
- * All stand still now (new threads included).  -ETIMEDOUT: one did not within
- * timeout_ns: all that had stopped were let go again, still seized; try again
- * later, or stop_free().  -ESRCH: the target is gone.
+ * All stand still now (new threads included).  After an error nothing is traced
+ * any more, and all run: those that could not be let go otherwise by
+ * tracer_renew().
+ *	-ETIMEDOUT  one did not stand still within timeout_ns; try again later
+ *	-ESRCH      the target is gone
+ *	-EPERM, -EBUSY (traced by somebody else), -ENOTSUP (32-bit code)
  */
 int stop_begin(struct stop *s, const struct stop_options *o, struct err *reterr);
 /*
- * Registers beyond the general ones, and siginfo, of all threads; for a core.
+ * Registers beyond the general ones, and signals, of all threads; for a core.
  * Memory for it is made by stop_seize() (and here only for threads that came).
  */
 int stop_details(struct stop *s, struct err *reterr);
-/* All go on, still seized: stop_begin() may follow.  Never fails half-way. */
+/* All go on, untraced: stop_begin() may follow.  Never fails half-way. */
 void stop_resume(struct stop *s);
-/* Let go of all for good; resumes first if need be.  Memory goes with stop_free(). */
+/* As stop_resume(), if it stands. */
 void stop_release(struct stop *s);
 void stop_free(struct stop *s);
 

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+#include "process/stop.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "process/procfs.h"
+#include "process/stop_table.h"
+#include "process/stop_wait.h"
+#include "process/tracer.h"
+#include "sys/sys.h"
+#include "sys/trace.h"
+
+/* Looks at the list of tasks that find nobody new though the kernel counts more. */
+#define STOP_LOOKS_MAX 3
+/* For those that are being killed; their parent waits for our wait. */
+#define STOP_REAP_NS UINT64_C(1000000000)
+#define STOP_PENDING_MAX 64
+
+/* ----------------------------------------------------------- the task list */
+
+static int stop_list(struct stop *s, struct err *reterr)
+{
+	int n = procfs_tasks(s->target->proc_fd, &s->tids, &s->tids_size);
+
+	if (n == 0 || n == -ENOENT)
+		n = -ESRCH;
+	if (n < 0)
+		return err_errno(reterr, n, "PID %d", s->target->pid);
+	return n;
+}
+
+/* Tasks that the kernel counts; 0: it does not say. */
+static size_t stop_count(const struct stop *s)
+{
+	struct statx stx;
+
+	/* The links of /proc/PID/task: itself, its parent's and one for each. */
+	if (sys_statx(s->target->proc_fd, "task", 0, STATX_NLINK, &stx) < 0 || stx.stx_nlink < 3)
+		return 0;
+	return stx.stx_nlink - 2;
+}
+
+/* The id that the target knows the thread by. */
+static pid_t stop_ns_tid(const struct stop *s, pid_t tid)
+{
+	struct proc_status status;
+
+	if (s->target->status.ns_depth <= 1)
+		return tid;
+	return stop_task_status(s, tid, &status) == 0 && status.ns_pid ? status.ns_pid : tid;
+}
+
+/* A task that is not known yet.  1: in the table now; 0: not to be stopped. */
+static int stop_meet(struct stop *s, pid_t tid)
+{
+	struct stop_thread *t;
+	struct proc_stat stat;
+	int r;
+
+	if (stop_table_left_out(s, tid))
+		return 0;
+	r = stop_task_stat(s, tid, &stat);
+	if (r < 0)
+		return r == -ENOENT || r == -ESRCH ? 0 : r;
+	if (stop_task_passive(&stat))
+		return stop_table_leave_out(s, tid);
+	t = stop_table_add(s, tid);
+	if (!t)
+		return -ENOMEM;
+	t->ns_tid = stop_ns_tid(s, tid);
+	return 1;
+}
+
+/* ----------------------------------------------------------------- prepare */
+
+static bool stop_is_any(const struct stop_thread *t)
+{
+	(void)t;
+	return true;
+}
+
+/* As many again could come before the next list without an allocation. */
+static int stop_reserve_tids(struct stop *s, size_t n)
+{
+	pid_t *tids;
+
+	if (s->tids_size >= n)
+		return 0;
+	tids = sys_realloc(s->tids, n * sizeof(*tids));
+	if (!tids)
+		return -ENOMEM;
+	s->tids = tids;
+	s->tids_size = n;
+	return 0;
+}
+
+int stop_seize(struct stop *s, const struct target *t, struct err *reterr)
+{
+	int n, r;
+
+	s->target = t;
+	n = stop_list(s, reterr);
+	if (n < 0)
+		return n;
+	r = stop_table_reserve(s, (size_t)n + (size_t)n / 4 + 16);
+	if (r == 0) {
+		stop_table_drop(s, stop_is_any);
+		s->left_out_n = 0;
+	}
+	for (int i = 0; i < n && r >= 0; i++)
+		r = stop_meet(s, s->tids[i]);
+	if (r >= 0)
+		r = stop_reserve_tids(s, 2 * (size_t)n + 64);
+	return r < 0 ? err_errno(reterr, r, "PID %d: threads", t->pid) : 0;
+}
+
+/* --------------------------------------------------------------- the stop */
+
+/* Those of the list that are new, or were not caught yet.  Number caught. */
+static int stop_catch_listed(struct stop *s, int listed, struct err *reterr)
+{
+	int caught = 0, r;
+
+	for (size_t i = 0; i < s->n; i++)
+		s->threads[i].listed = false;
+	for (int i = 0; i < listed; i++) {
+		struct stop_thread *t = stop_table_find(s, s->tids[i]);
+
+		if (!t) {
+			r = stop_meet(s, s->tids[i]);
+			if (r < 0)
+				return err_errno(reterr, r, "PID %d: threads", s->target->pid);
+			if (r == 0)
+				continue;
+			t = stop_table_find(s, s->tids[i]);
+		}
+		t->listed = true;
+		if (t->seized)
+			continue;
+		r = stop_catch(s, t, reterr);
+		if (r < 0)
+			return r;
+		caught += r;
+	}
+	return caught;
+}
+
+static bool stop_is_not_caught(const struct stop_thread *t)
+{
+	return !t->seized;
+}
+
+static bool stop_is_not_standing(const struct stop_thread *t)
+{
+	return !t->stopped;
+}
+
+static void stop_interrupt(struct stop *s)
+{
+	if (s->begin_ns == 0)
+		s->begin_ns = sys_clock_ns();
+	/* An error here means that it is dying, which the wait will tell. */
+	for (size_t i = 0; i < s->n; i++)
+		if (!s->threads[i].stopped)
+			(void)sys_ptrace(PTRACE_INTERRUPT, s->threads[i].tid, 0, 0);
+}
+
+static int stop_await_all(struct stop *s, uint64_t until_ns, struct err *reterr)
+{
+	int r;
+
+	for (size_t i = 0; i < s->n; i++) {
+		struct stop_thread *t = &s->threads[i];
+
+		if (t->stopped)
+			continue;
+		r = stop_await(s, t, until_ns, reterr);
+		if (r == 0 && t->seized) { /* a leader that ended: the others live on */
+			s->holds_dead = true;
+			r = stop_table_leave_out(s, t->tid);
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/*
+ * Those that stood may be dead: a thread that calls exec kills all others and
+ * takes the leader's id.
+ */
+static bool stop_still_stands(struct stop *s, size_t n)
+{
+	struct arch_regs regs;
+
+	for (size_t i = 0; i < n && i < s->n; i++)
+		if (s->threads[i].stopped && arch_regs_get(s->threads[i].tid, &regs) == -ESRCH)
+			s->threads[i].stopped = false;
+	return s->n == 0 || s->threads[0].stopped;
+}
+
+/*
+ * Rounds: list, catch, wait; until a list that was made when all known ones
+ * stood still has nobody new.  The kernel's count saves that last list.
+ */
+static int stop_rounds(struct stop *s, uint64_t until_ns, struct err *reterr)
+{
+	unsigned looks = 0;
+	int n, r, caught;
+
+	for (;;) {
+		n = stop_list(s, reterr);
+		if (n < 0)
+			return n;
+		caught = stop_catch_listed(s, n, reterr);
+		if (caught < 0)
+			return caught;
+		stop_table_drop(s, stop_is_not_caught);
+		stop_interrupt(s);
+		r = stop_await_all(s, until_ns, reterr);
+		if (r < 0)
+			return r;
+		stop_table_drop(s, stop_is_not_standing);
+		if ((stop_count(s) == s->n + s->left_out_n ||
+		     (caught == 0 && ++looks >= STOP_LOOKS_MAX)) && stop_still_stands(s, 1))
+			return 0;
+		(void)stop_still_stands(s, s->n);
+		if (sys_clock_ns() >= until_ns)
+			return err_set(reterr, -ETIMEDOUT, "PID %d: new threads come all the time",
+				       s->target->pid);
+	}
+}
+
+/* After an error: nothing of the target stays traced. */
+static void stop_give_up(struct stop *s)
+{
+	bool held = s->holds_dead;
+
+	stop_resume(s);
+	for (size_t i = 0; i < s->n; i++) {
+		held |= s->threads[i].seized;
+		s->threads[i].seized = false;
+	}
+	if (held)
+		tracer_renew();
+	s->holds_dead = false;
+}
+
+int stop_begin(struct stop *s, const struct stop_options *o, struct err *reterr)
+{
+	uint64_t until_ns = sys_clock_ns() + o->timeout_ns;
+	int r;
+
+	s->begin_ns = s->stopped_ns = s->end_ns = 0;
+	r = stop_rounds(s, until_ns, reterr);
+	if (r == 0 && s->n == 0)
+		r = err_set(reterr, -ESRCH, "PID %d: it has ended", s->target->pid);
+	if (r < 0) {
+		stop_give_up(s);
+		return r;
+	}
+	stop_table_first(s, s->target->pid);
+	s->stands = true;
+	s->stopped_ns = sys_clock_ns();
+	return 0;
+}
+
+void stop_resume(struct stop *s)
+{
+	uint64_t until_ns;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (s->threads[i].stopped)
+			stop_let_go(&s->threads[i]);
+	s->stands = false;
+	s->end_ns = sys_clock_ns();
+	until_ns = s->end_ns + STOP_REAP_NS;
+	/* A leader's end is reported after all others'. */
+	for (size_t i = s->n; i-- > 0;)
+		if (s->threads[i].dead)
+			stop_reap(&s->threads[i], until_ns);
+}
+
+void stop_release(struct stop *s)
+{
+	if (s->stands)
+		stop_resume(s);
+}
+
+void stop_free(struct stop *s)
+{
+	stop_table_free(s);
+}
+
+/* ------------------------------------------------------------ the details */
+
+static uint64_t stop_pending(pid_t tid)
+{
+	struct __ptrace_peeksiginfo_args args = { .nr = STOP_PENDING_MAX };
+	siginfo_t infos[STOP_PENDING_MAX];
+	uint64_t set = 0;
+	long n = sys_ptrace(PTRACE_PEEKSIGINFO, tid, (uintptr_t)&args, (uintptr_t)infos);
+
+	for (long i = 0; i < n; i++)
+		set |= UINT64_C(1) << (infos[i].si_signo - 1);
+	return set;
+}
+
+int stop_details(struct stop *s, struct err *reterr)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		struct stop_thread *t = &s->threads[i];
+		int r = arch_state_reserve(&t->state);
+
+		if (r == 0)
+			r = arch_state_get(t->tid, &t->state);
+		if (r == -ESRCH) {
+			t->dead = true; /* its general registers are known */
+			continue;
+		}
+		if (r < 0)
+			return err_errno(reterr, r, "PID %d: registers of thread %d",
+					 s->target->pid, t->tid);
+		t->sigpend = stop_pending(t->tid);
+		memset(&t->siginfo, 0, sizeof(t->siginfo));
+		t->siginfo.si_signo = t->signal;
+		t->has_siginfo = true;
+	}
+	return 0;
+}

@@ -33,7 +33,8 @@ enum vma_flag {
 	VMA_HUGETLB = 1 << 8,    /* ht */
 	VMA_IO = 1 << 9,         /* io or pf: no pages to be read */
 	VMA_UFFD = 1 << 10,      /* um, uw or ui: registered with a userfaultfd of the target's own */
-	VMA_ANON = 1 << 11,      /* Anonymous: > 0, so the kernel has an anon_vma for it */
+	VMA_ANON = 1 << 11,      /* private with pages of its own, swapped ones too: the kernel
+				  * has an anon_vma for it */
 	/* from the name */
 	VMA_SPECIAL = 1 << 12,   /* [vdso], [vsyscall], [vvar...]: always there, not writable */
 	VMA_STACK = 1 << 13,     /* [stack] */
@@ -50,6 +51,7 @@ struct vma {
 	uint32_t flags;          /* enum vma_flag */
 	uint32_t page_size;      /* of hugetlb, else the base page size */
 	uint32_t name;           /* offset of the name in maps.names; 0: "" */
+	uint64_t huge_bytes;     /* AnonHugePages of smaps; 0 from plain maps */
 };
 
 struct maps {
@@ -64,14 +66,19 @@ struct maps {
 enum maps_how { MAPS_PLAIN, MAPS_SMAPS };
 
 void maps_free(struct maps *m);
-/* Replaces what is in *ret and keeps its memory.  Mappings ascend. */
+/*
+ * Replaces what is in *ret and keeps its memory.  Mappings ascend; of those
+ * that changed while a running target was read, each address is there once.
+ * -ESRCH: its memory is gone.
+ */
 int maps_read(const struct target *t, enum maps_how how, struct maps *ret, struct err *reterr);
 /* Pure: the same from text, ended by 0.  -EBADMSG. */
 int maps_parse(const char *text, enum maps_how how, struct maps *ret);
 /*
  * Pure: what old (read from smaps) knew of mappings that are the same in m, or
- * that lie within one of old with the same access, sharing and file, is taken
- * over.  Those that are new stay without VMA_KNOWN.
+ * that overlap ones of old with the same access, sharing and file (they grew,
+ * shrank or were merged), is taken over.  Those that are new stay without
+ * VMA_KNOWN.
  */
 void maps_adopt(struct maps *m, const struct maps *old);
 const char *maps_name(const struct maps *m, const struct vma *v);

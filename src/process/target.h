@@ -33,7 +33,7 @@ struct target {
  *	-ESRCH     no such process; a kernel thread; a zombie
  *	-EPERM     not allowed: says which capability or Yama setting is missing
  *	-EBUSY     traced already: by whom (pid and name)
- *	-ENOTSUP   32-bit; an architecture that we do not know
+ *	-ENOTSUP   32-bit; an architecture that we do not know; this process itself
  *	-EAGAIN    vfork in progress (the parent cannot be stopped before the child execs)
  */
 int target_open(struct target **ret, pid_t pid, struct caps *caps, struct err *reterr);
@@ -42,6 +42,11 @@ void target_close(struct target *t);
 int target_file(const struct target *t, const char *name, int flags);
 /* Has it exited (or become a zombie) since? */
 bool target_gone(const struct target *t);
+/*
+ * Has it called execve() since?  Then mem_fd and pagemap_fd are of memory that
+ * is no more, and what is read by PID is another program's.
+ */
+bool target_execed(const struct target *t);
 /* A thread of it is in vfork (state D, in the kernel's clone) right now. */
 bool target_in_vfork(const struct target *t);
 /* Mask of /proc/PID/coredump_filter; the kernel's default (0x33) where it cannot be read. */

@@ -144,6 +144,12 @@ int sys_fault(const char *name)
 	return r;
 }
 
+void sys_fault_before(const char *name)
+{
+	if (fault_is_armed() && fault.plan.mode == SYS_FAULT_KILL)
+		(void)sys_fault(name);
+}
+
 size_t sys_fault_len(const char *name, size_t len)
 {
 	bool hit;

@@ -54,6 +54,12 @@ int sys_fault(const char *name);
 size_t sys_fault_len(const char *name, size_t len);
 
 /*
+ * For wrappers whose fault is injected after the call: only SYS_FAULT_KILL
+ * fires here (and counts here), so that one can die before such a call, too.
+ */
+void sys_fault_before(const char *name);
+
+/*
  * For calls that complete elsewhere (a CQE, a worker's result): res, or the
  * negative errno to fail with.  Only results that are not errors count.  Call
  * it once per completion; for short counts put len through sys_fault_len()
@@ -75,6 +81,11 @@ static inline size_t sys_fault_len(const char *name, size_t len)
 {
 	(void)name;
 	return len;
+}
+
+static inline void sys_fault_before(const char *name)
+{
+	(void)name;
 }
 
 static inline int sys_fault_result(const char *name, int res)

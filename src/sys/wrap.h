@@ -36,7 +36,7 @@
  */
 #define WRAP_AFTER(name, call)                             \
 	({                                                 \
-		__typeof__(call) done_ = (call);           \
+		__typeof__(call) done_ = (sys_fault_before(name), (call)); \
 		int fault_ = done_ < 0 ? -errno : 0;       \
 		if (fault_ == 0)                           \
 			fault_ = sys_fault(name);          \

@@ -107,7 +107,7 @@ struct arch_frame_parts {
 
 /* The highest address that a frame may reach up to, below all that is in use at sp. */
 uint64_t arch_frame_top(uint64_t sp);
-/* Bytes of a frame; 0: there is no state or no gadget to build it with. */
+/* Bytes of a frame; 0: there is no state to build it from. */
 size_t arch_frame_len(const struct arch_frame_parts *p);
 /*
  * The bytes of a frame that ends at top, an arch_frame_top(); buf holds what

@@ -52,5 +52,28 @@ int call_do(struct call *c, long nr, const uint64_t args[6], int64_t *ret, struc
 void call_close(struct call *c);
 /* The thread that it uses. */
 struct stop_thread *call_thread(struct call *c);
+/* ARCH_SCRATCH_BYTES of the target's memory for arguments, until call_close(). */
+uint64_t call_scratch(const struct call *c);
+
+/*
+ * For shadow.c.  A clone, which leaves the thread standing at the birth of
+ * *ret_child: it goes on with call_clone_end(), whose *ret is the child as the
+ * target's namespace has it.  *ret of call_clone(): negative errno if there is
+ * no child.  From then on the thread's way home waits for the child, if that
+ * can be told from children of its own (call_can_reap()), until it is reaped.
+ */
+bool call_can_reap(const struct call *c);
+int call_clone(struct call *c, const uint64_t args[6], pid_t *ret_child, int64_t *ret,
+	       struct err *reterr);
+int call_clone_end(struct call *c, int64_t *ret, struct err *reterr);
+int call_reap(struct call *c, pid_t ns_child, struct err *reterr);
+/* Undo in a copy of the target's memory what was written there for the call. */
+void call_undo_in(const struct call *c, pid_t pid);
+/* Stack pointer of a child: what it does if it ever runs is exit(0). */
+uint64_t call_child_sp(const struct call *c);
+const struct gadgets *call_gadgets(const struct call *c);
+const struct target *call_target(const struct call *c);
+/* PTRACE_SETOPTIONS of it and its children, but for PTRACE_O_EXITKILL. */
+unsigned call_options(const struct call *c);
 
 #endif

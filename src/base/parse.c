@@ -59,13 +59,27 @@ int parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret, struct e
 	return 0;
 }
 
-/* what: "size"; example: what a right one looks like. */
+/* ".25": a part of one in billionths, what is finer is dropped; else 0. */
+static uint64_t parse_part(const char **s)
+{
+	uint64_t v = 0, worth = 100000000;
+	const char *p = *s;
+
+	if (*p != '.' || p[1] < '0' || p[1] > '9')
+		return 0;
+	for (p++; *p >= '0' && *p <= '9'; p++, worth /= 10)
+		v += worth * (uint64_t)(*p - '0');
+	*s = p;
+	return v;
+}
+
+/* what: "size"; example: what a right one looks like; parts: "1.5" is one, too. */
 static int parse_with_unit(const char *s, const struct parse_unit *units, const char *what,
-			   const char *example, uint64_t *ret, struct err *reterr)
+			   const char *example, bool parts, uint64_t *ret, struct err *reterr)
 {
 	const struct parse_unit *u;
+	uint64_t v, part = 0;
 	const char *p = s;
-	uint64_t v;
 	int r;
 
 	r = parse_empty(s, what, reterr);
@@ -78,13 +92,17 @@ static int parse_with_unit(const char *s, const struct parse_unit *units, const 
 	if (r == -EINVAL)
 		return err_set(reterr, -EINVAL, "\"%.*s\": is not a %s such as %s", PARSE_SHOW, s,
 			       what, example);
+	if (parts)
+		part = parse_part(&p);
 	for (u = units; u->name; u++)
 		if (strcasecmp(p, u->name) == 0)
 			break;
 	if (!u->name)
 		return err_set(reterr, -EINVAL, "\"%.*s\": \"%.*s\" is no unit of a %s such as %s",
 			       PARSE_SHOW, s, PARSE_SHOW, p, what, example);
-	if (r < 0 || !checked_mul(v, u->factor, &v))
+	/* At most 10^9 times 3.6 * 10^9: an hour's factor is the largest. */
+	part = part * (u->factor / 1000) / 1000000;
+	if (r < 0 || !checked_mul(v, u->factor, &v) || !checked_add(v, part, &v))
 		return err_set(reterr, -ERANGE, "\"%.*s\": the %s is too large", PARSE_SHOW, s,
 			       what);
 	*ret = v;
@@ -106,7 +124,7 @@ int parse_size(const char *s, uint64_t *ret, struct err *reterr)
 		{ NULL, 0     },
 	};
 
-	return parse_with_unit(s, units, "size", "64K or 10MB", ret, reterr);
+	return parse_with_unit(s, units, "size", "64K or 10MB", false, ret, reterr);
 }
 
 int parse_duration(const char *s, uint64_t *ret_ns, struct err *reterr)
@@ -122,5 +140,6 @@ int parse_duration(const char *s, uint64_t *ret_ns, struct err *reterr)
 		{ NULL, 0                },
 	};
 
-	return parse_with_unit(s, units, "duration", "500ms or 2s", ret_ns, reterr);
+	return parse_with_unit(s, units, "duration", "500ms or 2s", true, ret_ns,
+			       reterr);
 }

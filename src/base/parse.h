@@ -24,7 +24,7 @@ int parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret, struct e
  */
 int parse_size(const char *s, uint64_t *ret, struct err *reterr);
 
-/* Nanoseconds: digits and at most one of ns us ms s m h; without: seconds. */
+/* Nanoseconds: as 1.5s; at most one of ns us ms s m h; without: seconds. */
 int parse_duration(const char *s, uint64_t *ret_ns, struct err *reterr);
 
 #endif

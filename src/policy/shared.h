@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The memory that the preload shim shares with its supervisor: what to do, and
+ * what was counted.  Not a channel: the shim never waits for anybody.
+ *
+ * It is a sealed-size memfd.  Its name reaches the shim by the environment,
+ *	DECANT_SHIM=PATH:FD
+ * PATH (/proc/PID/fd/N of the supervisor) is tried first, then FD, which the
+ * child inherits; the memory must have SHARED_MAGIC, SHARED_VERSION and its
+ * own size.  A process that cannot map it (chroot, another user, a cleaned
+ * environment) goes on natively.  Nothing in it is trusted by the supervisor:
+ * strings are bounded, numbers are only added up.
+ */
+#ifndef POLICY_SHARED_H
+#define POLICY_SHARED_H
+
+#include <stdint.h>
+
+#include "policy/decide.h"
+#include "policy/report.h"
+
+#define SHARED_MAGIC 0x64634472u
+#define SHARED_VERSION 1
+#define SHARED_ENV "DECANT_SHIM"
+#define SHARED_PROGRAMS 1024
+#define SHARED_SITES 8192
+#define SHARED_PATH_MAX 232
+#define SHARED_SYMBOL_MAX 64
+
+/* One image that a process executes; claimed by adding to programs_n. */
+struct shared_program {
+	uint32_t ready;   /* 1, stored last (release) */
+	int32_t pid;      /* as the shim sees it */
+	char exe[SHARED_PATH_MAX];
+};
+
+/* One call site of one program; claimed by adding to sites_n. */
+struct shared_site {
+	uint32_t ready;   /* 1, stored last (release); counts may be added before */
+	uint32_t program; /* index */
+	uint32_t call;    /* enum policy_call */
+	uint32_t pad;
+	uint64_t offset;  /* in module */
+	char module[SHARED_PATH_MAX];
+	char symbol[SHARED_SYMBOL_MAX];
+	struct report_counts counts;
+};
+
+struct shared {
+	uint32_t magic, version;
+	uint64_t size_bytes;      /* of this structure */
+	struct policy policy;
+	uint8_t counted;
+	uint8_t pad[3];
+	/* All below: __atomic builtins. */
+	uint32_t programs_n;      /* may pass SHARED_PROGRAMS: those were dropped */
+	uint32_t sites_n;
+	uint64_t dropped_calls;   /* that found no slot */
+	uint64_t rings;           /* io_uring_setup() by libc's syscall() */
+	struct shared_program programs[SHARED_PROGRAMS];
+	struct shared_site sites[SHARED_SITES];
+};
+
+#endif

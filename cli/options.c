@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/parse.h"
@@ -65,6 +66,36 @@ static int option_duration(const char *arg, uint32_t *ret, struct err *e)
 	return 0;
 }
 
+static int option_time(const char *arg, uint64_t *ret, struct err *e)
+{
+	uint64_t ns;
+	int r = parse_duration(arg, &ns, e);
+
+	if (r < 0)
+		return r;
+	if (ns == 0)
+		return err_set(e, -ERANGE, "\"%.40s\": must be more than 0", arg);
+	*ret = ns;
+	return 0;
+}
+
+/* As numbers in C, but no octal ones: the kernel shows masks with zeros in front. */
+static int option_bits(const char *arg, uint32_t *ret, struct err *e)
+{
+	bool hex = arg[0] == '0' && (arg[1] == 'x' || arg[1] == 'X');
+	const char *digits = hex ? arg + 2 : arg;
+	size_t len = strspn(digits, hex ? "0123456789abcdefABCDEF" : "0123456789");
+	unsigned long long v;
+
+	if (len == 0 || len > 10 || digits[len] || (!hex && len > 1 && digits[0] == '0'))
+		return err_set(e, -EINVAL, "\"%.40s\": is no mask such as 0x33", arg);
+	v = strtoull(digits, NULL, hex ? 16 : 10);
+	if (v > UINT32_MAX)
+		return err_set(e, -ERANGE, "\"%.40s\": the mask is too large", arg);
+	*ret = (uint32_t)v;
+	return 0;
+}
+
 static int option_size(const struct option_row *row, const char *arg, uint64_t *ret,
 		       struct err *e)
 {
@@ -107,6 +138,10 @@ static int option_set(const struct option_row *row, const char *arg, void *targe
 		return option_size(row, arg, (uint64_t *)field, e);
 	case OPTION_DURATION:
 		return option_duration(arg, (uint32_t *)field, e);
+	case OPTION_TIME:
+		return option_time(arg, (uint64_t *)field, e);
+	case OPTION_BITS:
+		return option_bits(arg, (uint32_t *)field, e);
 	case OPTION_MODE:
 		return option_mode(arg, (uint32_t *)field, e);
 	case OPTION_NUMBER:

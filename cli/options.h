@@ -20,7 +20,9 @@ enum option_type {
 	OPTION_SIZE,     /* uint64_t bytes: 1048576, 1M, 1MB */
 	OPTION_RATE,     /* the same, but more than 0; "/s" may follow */
 	OPTION_DURATION, /* uint32_t ms: 10, 1.5s, 200ms, 2m */
+	OPTION_TIME,     /* uint64_t ns, likewise */
 	OPTION_NUMBER,   /* uint32_t, more than 0 */
+	OPTION_BITS,     /* uint32_t: 51, 0x33 */
 	OPTION_FD,       /* int */
 	OPTION_MODE,     /* uint32_t: octal permission bits, or keep */
 	OPTION_CHOICE,   /* uint32_t: index into choices */

@@ -208,7 +208,7 @@ int out_file_commit(struct out_file *f, mode_t mode, bool inherit, bool sync,
 	_cleanup_close_ int fd = -1;
 	int r;
 
-	if (f->replace)
+	if (f->replace && !f->fresh)
 		out_file_inherit(f, inherit, &mode);
 	if (fchmod(f->fd, mode) < 0)
 		return err_errno(reterr, -errno, "%s: its permissions", f->path);

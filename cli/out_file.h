@@ -25,6 +25,7 @@ struct out_file {
 	char *temp;    /* the temporary name in dir_fd; NULL: nameless */
 	char *path;    /* for sentences */
 	bool replace;  /* a file of that name may be replaced */
+	bool fresh;    /* which then hands nothing on: neither owner nor permissions */
 };
 
 #define OUT_FILE_INIT { .fd = -1, .dir_fd = -1 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "copy_options.h"
+#include "core_options.h"
 #include "probe_options.h"
 
 #define WORDS_MAX 32
@@ -42,6 +43,22 @@ static void run_probe(int argc, char **argv)
 		abort();
 }
 
+static void run_core(int argc, char **argv)
+{
+	struct decant_capture_options c;
+	struct core_options o;
+	struct err e = { "" };
+	int r = core_options_parse(&o, argc, argv, &e);
+
+	if (r < 0 && (r != -EINVAL || !e.text[0]))
+		abort();
+	if (r < 0 || o.help)
+		return;
+	core_options_capture(&o, &c);
+	if (o.pid <= 0 || c.strategy > DECANT_STRATEGY_STOP || c.filter > 0x1ff || !o.to.text)
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = malloc(size + 1), *next = text;
@@ -56,6 +73,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		argv[argc++] = strsep(&next, "\n");
 	if (strcmp(argv[0], "probe") == 0)
 		run_probe(argc, argv);
+	else if (strcmp(argv[0], "core") == 0)
+		run_core(argc, argv);
 	else
 		run_copy(argc, argv);
 	free(text);

@@ -45,6 +45,8 @@ enum fact {
 	FACT_PROCESS_VM,    /* process_vm_readv */
 	FACT_MEMLOCK,       /* value: RLIMIT_MEMLOCK in bytes */
 	FACT_PIPE_SIZE,     /* value: largest pipe that F_SETPIPE_SZ gives us */
+	FACT_PAGEMAP_SCAN,  /* value: the categories that it knows (PAGE_IS_*) */
+	FACT_PAGEMAP_FRAMES,/* value: the zero page's frame number, never 0 */
 	FACT_MAX
 };
 

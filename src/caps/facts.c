@@ -134,4 +134,14 @@ const struct fact_row fact_table[FACT_MAX] = {
 		.what = "bytes in the largest pipe",
 		.probe = probe_pipe_size,
 	},
+	[FACT_PAGEMAP_SCAN] = {
+		.name = "pagemap_scan",
+		.what = "which pages of a process are there, by ranges (PAGEMAP_SCAN)",
+		.probe = probe_pagemap_scan,
+	},
+	[FACT_PAGEMAP_FRAMES] = {
+		.name = "pagemap_frames",
+		.what = "frame numbers in pagemap, by which the zero page is known",
+		.probe = probe_pagemap_frames,
+	},
 };

@@ -88,5 +88,7 @@ void probe_file_nowait(struct caps *c, struct probe *p);
 void probe_process_vm(struct caps *c, struct probe *p);
 void probe_memlock(struct caps *c, struct probe *p);
 void probe_pipe_size(struct caps *c, struct probe *p);
+void probe_pagemap_scan(struct caps *c, struct probe *p);
+void probe_pagemap_frames(struct caps *c, struct probe *p);
 
 #endif

@@ -108,7 +108,10 @@ static int core_check_sink(struct core *c, struct err *e)
 	return S_ISREG(mode) ? core_reopen(c, e) : 0;
 }
 
-/* Refuse what certainly will not fit: pages that are there need a block each. */
+/*
+ * Refuse what will not fit: pages that are there need a block each, unless they
+ * are full of zeros, which --best-effort hopes for.
+ */
 static int core_check_room(struct core *c, struct err *e)
 {
 	struct decant_capture_plan plan = DECANT_CAPTURE_PLAN_INIT;
@@ -118,7 +121,8 @@ static int core_check_room(struct core *c, struct err *e)
 	uint64_t room;
 	int r;
 
-	if (c->o.compress || (c->to.out.fd < 0 && !c->own_sink) || fstatvfs(c->sink_fd, &fs) < 0)
+	if (c->o.compress || c->o.best_effort || (c->to.out.fd < 0 && !c->own_sink) ||
+	    fstatvfs(c->sink_fd, &fs) < 0)
 		return 0;
 	core_options_capture(&c->o, &options);
 	r = decant_capture_plan(c->engine, c->target, &options, 1, &plan);

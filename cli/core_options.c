@@ -24,7 +24,7 @@ const struct option_row core_option_rows[] = {
 	{ 0, "max-pause", "DURATION", false, OPTION_TIME, AT(pause_max_ns), NULL, 0,
 	  "stop the process for at most so long (default 5ms), or leave it alone" },
 	{ 0, "best-effort", NULL, false, OPTION_FLAG, AT(best_effort), NULL, 0,
-	  "go on even when that cannot be kept" },
+	  "go on even when that cannot be kept, or the disk seems too full" },
 	{ 't', "timeout", "DURATION", false, OPTION_TIME, AT(timeout_ns), NULL, 0,
 	  "give up when it is not done after so long" },
 	{ 0, "filter", "MASK", false, OPTION_BITS, AT(filter), NULL, 0,

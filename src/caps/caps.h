@@ -47,6 +47,10 @@ enum fact {
 	FACT_PIPE_SIZE,     /* value: largest pipe that F_SETPIPE_SZ gives us */
 	FACT_PAGEMAP_SCAN,  /* value: the categories that it knows (PAGE_IS_*) */
 	FACT_PAGEMAP_FRAMES,/* value: the zero page's frame number, never 0 */
+	FACT_UFFD_WP_ASYNC, /* write protection that takes itself off, seen by PAGEMAP_SCAN */
+	FACT_WP_HOLES,      /* and holes without page tables are told as written there */
+	FACT_PIDFD_GETFD,
+	FACT_SOFT_DIRTY,
 	FACT_MAX
 };
 

@@ -144,4 +144,26 @@ const struct fact_row fact_table[FACT_MAX] = {
 		.what = "frame numbers in pagemap, by which the zero page is known",
 		.probe = probe_pagemap_frames,
 	},
+	[FACT_UFFD_WP_ASYNC] = {
+		.name = "uffd_wp_async",
+		.what = "writes of a process are tracked without its help (userfaultfd, WP_ASYNC)",
+		.probe = probe_uffd_wp_async,
+		.needs = { FACT_PAGEMAP_SCAN },
+	},
+	[FACT_WP_HOLES] = {
+		.name = "wp_holes",
+		.what = "a scan of tracked memory tells of dropped page tables as of writes",
+		.probe = probe_wp_holes,
+		.needs = { FACT_UFFD_WP_ASYNC },
+	},
+	[FACT_PIDFD_GETFD] = {
+		.name = "pidfd_getfd",
+		.what = "a descriptor of another process can be taken (pidfd_getfd(2))",
+		.probe = probe_pidfd_getfd,
+	},
+	[FACT_SOFT_DIRTY] = {
+		.name = "soft_dirty",
+		.what = "pagemap tells which pages were written since clear_refs",
+		.probe = probe_soft_dirty,
+	},
 };

@@ -90,5 +90,9 @@ void probe_memlock(struct caps *c, struct probe *p);
 void probe_pipe_size(struct caps *c, struct probe *p);
 void probe_pagemap_scan(struct caps *c, struct probe *p);
 void probe_pagemap_frames(struct caps *c, struct probe *p);
+void probe_uffd_wp_async(struct caps *c, struct probe *p);
+void probe_wp_holes(struct caps *c, struct probe *p);
+void probe_pidfd_getfd(struct caps *c, struct probe *p);
+void probe_soft_dirty(struct caps *c, struct probe *p);
 
 #endif

@@ -12,7 +12,11 @@
 
 struct scan {
 	int pagemap_fd;
-	uint64_t inverted, mask, anyof; /* which pages; PAGE_IS_* */
+	/*
+	 * Which pages; PAGE_IS_*.  anyof is PRESENT | SWAPPED, or 0: then holes
+	 * are told too, and it is for a stop, where nobody waits for the lock.
+	 */
+	uint64_t inverted, mask, anyof;
 	uint64_t give;                  /* what is told of them */
 	bool protect;                   /* write-protect those that are found */
 	uint64_t piece;                 /* bytes of the next one; 0: begin small */

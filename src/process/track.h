@@ -31,26 +31,39 @@ enum track_kind track_best(struct caps *caps);
 /*
  * TRACK_WP: call is open on a stopped thread; makes a userfaultfd there, takes
  * it by pidfd_getfd and closes it there: one instant, nothing left behind.
- * TRACK_SOFT_DIRTY: call is NULL; nothing is touched.
+ * TRACK_SOFT_DIRTY: call is NULL; clears the bits of all of its memory, which
+ * keeps its mmap and munmap waiting for some ms per GiB.
  */
 int track_open(struct track **ret, enum track_kind kind, const struct target *t,
 	       struct call *call, struct err *reterr);
+/* TRACK_WP with a userfaultfd that is the target's, nothing done to it yet; ours from now. */
+int track_adopt(struct track **ret, const struct target *t, int uffd, struct err *reterr);
 /*
  * May this mapping be tracked at all?  *why (may be NULL) gets a reason if
  * not: shared, hugetlb, under the target's own userfaultfd, special.
  */
 bool track_can(enum track_kind kind, const struct vma *v, const char **why);
 /*
- * Begin to track [start, end) of a mapping, from the running target.  On
- * -EBUSY (another userfaultfd) and -EINVAL it is not tracked: copy it in the stop.
+ * Begin to track [start, end) of a mapping, from the running target: cheap,
+ * nothing is protected yet.  On -EBUSY (another userfaultfd), -EINVAL and
+ * -EPERM it is not tracked: copy it in the stop.  -ESRCH: the target is gone.
  */
 int track_arm(struct track *tr, uint64_t start, uint64_t end, struct err *reterr);
 /*
- * What was written in [start, end) since the last scan of it (the first: since
- * it was armed; what is there counts as written then): appended to written,
- * and protected again when again is set.  Pieces of PAGES_SCAN_BYTES.  Ranges
- * that are not armed (or were replaced: munmap, mmap) come as written too.
- * May hold addresses where nothing is there any more: ask pages_scan().
+ * What was written in [start, end) since the last scan of it (in the first,
+ * all that is there): appended to written.
+ *
+ * again: it is protected from now on, so that the next scan tells what was
+ * written since.  Only what is there is told; no page tables are made over
+ * holes.  A bound that cuts a huge page splits it: take whole mappings, or
+ * multiples of 2 MiB.
+ * Without again, for the stop: also what is not there (any more), as one
+ * cannot tell it from what was written.  Ask pages_scan(): what is told here
+ * and is not there must be empty in the image.
+ *
+ * Ranges that are not armed (or were replaced: munmap, mmap) come each time.
+ * TRACK_SOFT_DIRTY cannot forget and go on without losing a write: again has
+ * no meaning, each scan tells what was written since track_open().
  */
 int track_scan(struct track *tr, uint64_t start, uint64_t end, bool again,
 	       struct ranges *written, struct err *reterr);

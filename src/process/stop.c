@@ -16,18 +16,23 @@
 /* For those that are being killed; their parent waits for our wait. */
 #define STOP_REAP_NS UINT64_C(1000000000)
 #define STOP_PENDING_MAX 64
+/* Beyond the time-out: then the tracer itself must hang. */
+#define STOP_LIMIT_NS UINT64_C(10000000)
 
 /* ----------------------------------------------------------- the task list */
 
+/* Their number; 0 for a moment while one calls exec. */
 static int stop_list(struct stop *s, struct err *reterr)
 {
 	int n = procfs_tasks(s->target->proc_fd, &s->tids, &s->tids_size);
 
-	if (n == 0 || n == -ENOENT)
-		n = -ESRCH;
-	if (n < 0)
-		return err_errno(reterr, n, "PID %d", s->target->pid);
-	return n;
+	if (n > 0)
+		return n;
+	if (n < 0 && n != -ENOENT && n != -ESRCH)
+		return err_errno(reterr, n, "PID %d: threads", s->target->pid);
+	if (target_gone(s->target))
+		return err_set(reterr, -ESRCH, "PID %d: it has ended", s->target->pid);
+	return 0;
 }
 
 /* Tasks that the kernel counts; 0: it does not say. */
@@ -63,8 +68,8 @@ static int stop_meet(struct stop *s, pid_t tid)
 	r = stop_task_stat(s, tid, &stat);
 	if (r < 0)
 		return r == -ENOENT || r == -ESRCH ? 0 : r;
-	if (stop_task_passive(&stat))
-		return stop_table_leave_out(s, tid);
+	if (stop_task_passive(&stat)) /* a thread that ended goes by itself, a leader stays */
+		return stat.state == 'Z' && tid != s->target->pid ? 0 : stop_table_leave_out(s, tid);
 	t = stop_table_add(s, tid);
 	if (!t)
 		return -ENOMEM;
@@ -117,11 +122,31 @@ int stop_seize(struct stop *s, const struct target *t, struct err *reterr)
 
 /* --------------------------------------------------------------- the stop */
 
+static int stop_compare_tids(const void *a, const void *b)
+{
+	return *(const pid_t *)a < *(const pid_t *)b ? -1 : *(const pid_t *)a > *(const pid_t *)b;
+}
+
+static bool stop_is_listed(const struct stop *s, pid_t tid)
+{
+	return bsearch(&tid, s->tids, s->listed, sizeof(tid), stop_compare_tids);
+}
+
+static bool stop_leads_no_more(const struct stop *s, pid_t tid)
+{
+	struct proc_stat stat;
+
+	return tid != s->target->pid || (stop_task_stat(s, tid, &stat) == 0 &&
+					 stop_task_passive(&stat));
+}
+
 /* Those of the list that are new, or were not caught yet.  Number caught. */
 static int stop_catch_listed(struct stop *s, int listed, struct err *reterr)
 {
 	int caught = 0, r;
 
+	s->listed = (size_t)listed;
+	stop_table_forget(s, stop_is_listed);
 	for (size_t i = 0; i < s->n; i++)
 		s->threads[i].listed = false;
 	for (int i = 0; i < listed; i++) {
@@ -166,44 +191,78 @@ static void stop_interrupt(struct stop *s)
 			(void)sys_ptrace(PTRACE_INTERRUPT, s->threads[i].tid, 0, 0);
 }
 
-static int stop_await_all(struct stop *s, uint64_t until_ns, struct err *reterr)
+/* One pass; how many are still on their way. */
+static int stop_await_each(struct stop *s, struct err *reterr)
 {
-	int r;
+	int left = 0, r;
 
 	for (size_t i = 0; i < s->n; i++) {
 		struct stop_thread *t = &s->threads[i];
 
-		if (t->stopped)
+		if (t->stopped || !t->seized)
 			continue;
-		r = stop_await(s, t, until_ns, reterr);
+		r = stop_await(s, t, reterr);
 		if (r == 0 && t->seized) { /* a leader that ended: the others live on */
 			s->holds_dead = true;
+			t->seized = false;
 			r = stop_table_leave_out(s, t->tid);
 		}
-		if (r < 0)
+		if (r == -EAGAIN)
+			left++;
+		else if (r < 0)
 			return r;
 	}
+	return left;
+}
+
+static int stop_await_all(struct stop *s, uint64_t until_ns, struct err *reterr)
+{
+	int left;
+
+	while ((left = stop_await_each(s, reterr)) > 0 && sys_clock_ns() < until_ns)
+		;
+	if (left <= 0)
+		return left;
+	for (size_t i = 0; i < s->n; i++)
+		if (s->threads[i].seized && !s->threads[i].stopped)
+			return stop_late(s, &s->threads[i], reterr);
 	return 0;
 }
 
 /*
- * Those that stood may be dead: a thread that calls exec kills all others and
- * takes the leader's id.
+ * Those that stood may be dead, and a dead leader alive: a thread that calls
+ * exec kills all others and takes the leader's id.  Marks those that are not
+ * what they were; false: there may be such.
  */
 static bool stop_still_stands(struct stop *s, size_t n)
 {
+	size_t left_out = s->left_out_n;
 	struct arch_regs regs;
 
 	for (size_t i = 0; i < n && i < s->n; i++)
 		if (s->threads[i].stopped && arch_regs_get(s->threads[i].tid, &regs) == -ESRCH)
 			s->threads[i].stopped = false;
-	return s->n == 0 || s->threads[0].stopped;
+	if (stop_table_left_out(s, s->target->pid))
+		stop_table_forget(s, stop_leads_no_more);
+	return (s->n == 0 || s->threads[0].stopped) && s->left_out_n == left_out;
 }
 
 /*
- * Rounds: list, catch, wait; until a list that was made when all known ones
- * stood still has nobody new.  The kernel's count saves that last list.
+ * Nobody is missing when a list that was made while all known ones stood still
+ * has nobody new.  The kernel's count saves that list, where all that it counts
+ * stand still (or are a dead leader): a worker may have gone, a thread come.
  */
+static bool stop_complete(const struct stop *s, int caught, unsigned *looks)
+{
+	bool counted = stop_count(s) == s->n + s->left_out_n;
+	size_t dead = stop_table_left_out(s, s->target->pid);
+
+	if (caught == 0)
+		return counted || ++*looks >= STOP_LOOKS_MAX;
+	return counted && s->left_out_n == dead;
+}
+
+/* Rounds: list, catch, wait. */
 static int stop_rounds(struct stop *s, uint64_t until_ns, struct err *reterr)
 {
 	unsigned looks = 0;
@@ -222,12 +281,13 @@ static int stop_rounds(struct stop *s, uint64_t until_ns, struct err *reterr)
 		if (r < 0)
 			return r;
 		stop_table_drop(s, stop_is_not_standing);
-		if ((stop_count(s) == s->n + s->left_out_n ||
-		     (caught == 0 && ++looks >= STOP_LOOKS_MAX)) && stop_still_stands(s, 1))
+		if (s->n && stop_complete(s, caught, &looks) && stop_still_stands(s, 1))
 			return 0;
+		if (target_gone(s->target))
+			return err_set(reterr, -ESRCH, "PID %d: it has ended", s->target->pid);
 		(void)stop_still_stands(s, s->n);
 		if (sys_clock_ns() >= until_ns)
-			return err_set(reterr, -ETIMEDOUT, "PID %d: new threads come all the time",
+			return err_set(reterr, -ETIMEDOUT, "PID %d: its threads change all the time",
 				       s->target->pid);
 	}
 }
@@ -253,13 +313,21 @@ int stop_begin(struct stop *s, const struct stop_options *o, struct err *reterr)
 	int r;
 
 	s->begin_ns = s->stopped_ns = s->end_ns = 0;
+	s->holds_dead = false;
+	/* The tracer of an earlier try may have been killed in the middle. */
+	for (size_t i = 0; i < s->n; i++)
+		s->threads[i].seized = s->threads[i].stopped = false;
+	(void)err_set(reterr, -ETIMEDOUT, "PID %d: it cannot be stopped now: it calls exec",
+		      s->target->pid);
+	tracer_limit(o->timeout_ns + STOP_LIMIT_NS);
 	r = stop_rounds(s, until_ns, reterr);
-	if (r == 0 && s->n == 0)
-		r = err_set(reterr, -ESRCH, "PID %d: it has ended", s->target->pid);
+	tracer_limit(0);
 	if (r < 0) {
 		stop_give_up(s);
 		return r;
 	}
+	if (reterr)
+		reterr->text[0] = '\0';
 	stop_table_first(s, s->target->pid);
 	s->stands = true;
 	s->stopped_ns = sys_clock_ns();

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The stop: all threads of a target stand still, and go on as if nothing had
- * been.  Every function runs in the tracer (tracer_run()).
+ * been.  stop_begin() to stop_release() run in the tracer (tracer_run()), the
+ * others rather not: they allocate, and a tracer that is killed while it holds
+ * malloc's lock leaves it locked.
  *
  * Nothing is traced between stops: a thread that is traced halts at each of its
  * signals, so somebody would have to wait for it all the time.
@@ -53,8 +55,8 @@ struct stop {
 	uint64_t begin_ns;           /* first PTRACE_INTERRUPT */
 	uint64_t stopped_ns;         /* all stand still */
 	uint64_t end_ns;             /* the last was let go */
-	pid_t *tids;                 /* scratch */
-	size_t tids_size;
+	pid_t *tids;                 /* scratch: what /proc listed last */
+	size_t listed, tids_size;
 	uint32_t *slots;             /* index + 1 by hash of the tid, 0: empty */
 	size_t slots_n;              /* a power of two */
 	pid_t *left_out;             /* a dead leader, the kernel's workers of io_uring */

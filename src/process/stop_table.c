@@ -155,6 +155,16 @@ int stop_table_leave_out(struct stop *s, pid_t tid)
 	return 0;
 }
 
+void stop_table_forget(struct stop *s, bool (*keep)(const struct stop *s, pid_t tid))
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->left_out_n; i++)
+		if (keep(s, s->left_out[i]))
+			s->left_out[kept++] = s->left_out[i];
+	s->left_out_n = kept;
+}
+
 void stop_table_free(struct stop *s)
 {
 	for (size_t i = 0; i < s->size; i++)

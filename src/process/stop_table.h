@@ -20,6 +20,8 @@ void stop_table_first(struct stop *s, pid_t tid);
 /* A task that is there and is not to be stopped. */
 int stop_table_leave_out(struct stop *s, pid_t tid);
 bool stop_table_left_out(const struct stop *s, pid_t tid);
+/* Forget those of them that keep() does not want. */
+void stop_table_forget(struct stop *s, bool (*keep)(const struct stop *s, pid_t tid));
 void stop_table_free(struct stop *s);
 
 #endif

@@ -8,34 +8,55 @@
 #include "sys/sys.h"
 #include "sys/trace.h"
 
-/* How long a thread may be on its way before we look what keeps it. */
+/*
+ * How long a thread may be on its way before we look at others: it may be one
+ * that called exec and waits until we have seen the end of those.
+ */
 #define STOP_LOOK_NS UINT64_C(2000000)
+
+/* A task that calls exec takes another's id, which is refused in between. */
+#define STOP_TRIES 3
 
 #define STOP_PF_IO_WORKER 0x10
 #define STOP_PF_USER_WORKER 0x4000
 
 /* --------------------------------------------------------- what /proc says */
 
-static int stop_task_open(const struct stop *s, pid_t tid)
+/*
+ * Into memory of our own, not by procfs_stat(): a tracer that is killed while
+ * it holds malloc's lock would leave it locked in a process that lives on.
+ */
+static int stop_task_text(const struct stop *s, pid_t tid, const char *name, char *buf, size_t size)
 {
-	char path[32];
+	_cleanup_close_ int fd = -1;
+	char path[48];
+	ssize_t n;
 
-	snprintf(path, sizeof(path), "task/%d", tid);
-	return sys_openat(s->target->proc_fd, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+	snprintf(path, sizeof(path), "task/%d/%s", tid, name);
+	fd = sys_openat(s->target->proc_fd, path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	n = sys_read(fd, buf, size - 1);
+	if (n < 0)
+		return (int)n;
+	buf[n] = '\0';
+	return n ? 0 : -ESRCH;
 }
 
 int stop_task_stat(const struct stop *s, pid_t tid, struct proc_stat *ret)
 {
-	_cleanup_close_ int fd = stop_task_open(s, tid);
+	char text[1024];
+	int r = stop_task_text(s, tid, "stat", text, sizeof(text));
 
-	return fd < 0 ? fd : procfs_stat(fd, ret);
+	return r < 0 ? r : procfs_parse_stat(text, ret);
 }
 
 int stop_task_status(const struct stop *s, pid_t tid, struct proc_status *ret)
 {
-	_cleanup_close_ int fd = stop_task_open(s, tid);
+	char text[4096];
+	int r = stop_task_text(s, tid, "status", text, sizeof(text));
 
-	return fd < 0 ? fd : procfs_status(fd, ret);
+	return r < 0 ? r : procfs_parse_status(text, ret);
 }
 
 bool stop_task_passive(const struct proc_stat *stat)
@@ -58,27 +79,47 @@ static bool stop_task_gone(const struct stop *s, pid_t tid)
 
 /* ---------------------------------------------------------------- catching */
 
-static int stop_refused(const struct stop *s, pid_t tid, int r, struct err *reterr)
+/* PTRACE_SEIZE gave EPERM, which has many reasons.  1: it is ours; -EAGAIN: try again. */
+static int stop_refused(const struct stop *s, pid_t tid, struct err *reterr)
 {
 	struct proc_status status;
 
 	if (stop_task_gone(s, tid))
 		return 0;
-	if (stop_task_status(s, tid, &status) == 0 && status.tracer)
-		return err_set(reterr, -EBUSY, "PID %d: traced already, by PID %d", s->target->pid,
-			       status.tracer);
-	return err_errno(reterr, r, "PID %d: thread %d cannot be traced (is CAP_SYS_PTRACE there, "
-			 "does Yama or another security module forbid it?)", s->target->pid, tid);
+	if (stop_task_status(s, tid, &status) < 0)
+		return -EAGAIN;
+	if (status.tracer == 0)
+		return -EAGAIN;
+	if (status.tracer == sys_getpid()) /* it called exec and took the leader's id */
+		return 1;
+	return err_set(reterr, -EBUSY, "PID %d: traced already, by PID %d", s->target->pid,
+		       status.tracer);
 }
 
 int stop_catch(const struct stop *s, struct stop_thread *t, struct err *reterr)
 {
-	long r = sys_ptrace(PTRACE_SEIZE, t->tid, 0, PTRACE_O_TRACESYSGOOD);
+	long r = 0;
 
+	for (int i = 0; i < STOP_TRIES; i++) {
+		r = sys_ptrace(PTRACE_SEIZE, t->tid, 0, PTRACE_O_TRACESYSGOOD);
+		if (r == -EPERM)
+			r = stop_refused(s, t->tid, reterr);
+		else if (r == 0)
+			r = 1;
+		if (r != -EAGAIN)
+			break;
+	}
 	if (r == -ESRCH)
 		return 0;
+	if (r == -EAGAIN)
+		return err_set(reterr, -EPERM, "PID %d: thread %d cannot be traced (is "
+			       "CAP_SYS_PTRACE there, does Yama or another security module "
+			       "forbid it?)", s->target->pid, t->tid);
 	if (r < 0)
-		return stop_refused(s, t->tid, (int)r, reterr);
+		return r == -EBUSY ? (int)r : err_errno(reterr, (int)r, "PID %d: thread %d",
+							 s->target->pid, t->tid);
+	if (r == 0)
+		return 0;
 	t->seized = true;
 	t->stopped = t->dead = t->changed = t->group_stopped = t->has_siginfo = false;
 	t->signal = 0;
@@ -87,7 +128,7 @@ int stop_catch(const struct stop *s, struct stop_thread *t, struct err *reterr)
 
 /* ----------------------------------------------------------------- waiting */
 
-static int stop_late(const struct stop *s, const struct stop_thread *t, struct err *reterr)
+int stop_late(const struct stop *s, const struct stop_thread *t, struct err *reterr)
 {
 	struct proc_stat stat = { .state = '?' };
 
@@ -164,10 +205,9 @@ static void stop_sleep(uint64_t until_ns)
 	(void)sys_sigtimedwait(&chld, NULL, &ts);
 }
 
-int stop_await(const struct stop *s, struct stop_thread *t, uint64_t until_ns,
-	       struct err *reterr)
+int stop_await(const struct stop *s, struct stop_thread *t, struct err *reterr)
 {
-	uint64_t look_ns = sys_clock_ns() + STOP_LOOK_NS, now;
+	uint64_t until_ns = sys_clock_ns() + STOP_LOOK_NS;
 	int r, status;
 	pid_t pid;
 
@@ -179,19 +219,13 @@ int stop_await(const struct stop *s, struct stop_thread *t, uint64_t until_ns,
 				return r;
 			continue;
 		}
-		if (pid < 0) { /* another thread called exec and took its id, or all ids */
+		if (pid == -ECHILD) { /* not ours: exec by another thread ended it */
 			t->seized = false;
 			return 0;
 		}
-		now = sys_clock_ns();
-		if (now >= look_ns) {
-			look_ns = now + STOP_LOOK_NS;
+		if (sys_clock_ns() >= until_ns)
 			/* A leader that ended reports only after all others. */
-			if (stop_task_gone(s, t->tid))
-				return 0;
-		}
-		if (now >= until_ns)
-			return stop_late(s, t, reterr);
+			return stop_task_gone(s, t->tid) ? 0 : -EAGAIN;
 		stop_sleep(until_ns);
 	}
 }
@@ -218,11 +252,11 @@ void stop_reap(struct stop_thread *t, uint64_t until_ns)
 	while (t->seized) {
 		pid_t pid = sys_waitpid(t->tid, &status, __WALL | WNOHANG);
 
-		if (pid < 0 || (pid > 0 && !WIFSTOPPED(status)))
+		if (pid == -ECHILD || (pid > 0 && !WIFSTOPPED(status)))
 			t->seized = false;
 		else if (sys_clock_ns() >= until_ns)
 			break;
-		else if (pid == 0)
+		else if (pid <= 0)
 			stop_sleep(until_ns);
 	}
 }

@@ -18,11 +18,12 @@ bool stop_task_passive(const struct proc_stat *stat);
 /* PTRACE_SEIZE.  1: done; 0: it is gone or ends; -EPERM, -EBUSY with a sentence. */
 int stop_catch(const struct stop *s, struct stop_thread *t, struct err *reterr);
 /*
- * After PTRACE_INTERRUPT: until it stands still, with its registers.  1: it
- * does; 0: it is gone; -ETIMEDOUT, -ENOTSUP with a sentence.
+ * After PTRACE_INTERRUPT: a moment, until it stands still, with its registers.
+ * 1: it does; 0: it is gone; -EAGAIN: not yet; -ENOTSUP with a sentence.
  */
-int stop_await(const struct stop *s, struct stop_thread *t, uint64_t until_ns,
-	       struct err *reterr);
+int stop_await(const struct stop *s, struct stop_thread *t, struct err *reterr);
+/* -ETIMEDOUT and why. */
+int stop_late(const struct stop *s, const struct stop_thread *t, struct err *reterr);
 /* It goes on.  Where it was killed meanwhile t->dead is set: stop_reap() it. */
 void stop_let_go(struct stop_thread *t);
 /* Wait for the end of one that was killed, so that its parent hears of it. */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include "sys/sys.h"
 #include "sys/trace.h"
@@ -44,6 +45,7 @@ struct tracer {
 	int result;
 	bool renew;                /* asked for by the request that runs */
 	bool renewing;             /* that request is done: make another process */
+	bool limited;              /* SIGALRM is to end this process */
 	pthread_t keeper;
 	pthread_mutex_t lock;      /* callers, one at a time */
 	unsigned char *stack;
@@ -74,11 +76,18 @@ static int tracer_settle(struct tracer *tr)
 	/* Its SIGCHLD says that a tracee has stopped; the caller may ignore theirs. */
 	struct sigaction dfl = { .sa_handler = SIG_DFL };
 	int r = sys_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	sigset_t alrm;
 
+	(void)sigemptyset(&alrm);
+	(void)sigaddset(&alrm, SIGALRM);
 	if (r == 0 && sys_getppid() != tr->owner)
 		r = -EOWNERDEAD;
 	if (r == 0)
 		r = sys_sigaction(SIGCHLD, &dfl, NULL);
+	if (r == 0)
+		r = sys_sigaction(SIGALRM, &dfl, NULL);
+	if (r == 0)
+		r = sys_sigmask(SIG_UNBLOCK, &alrm, NULL);
 	(void)sys_prctl(PR_SET_NAME, (unsigned long)"decant-tracer", 0, 0, 0); /* for ps */
 	return r;
 }
@@ -97,6 +106,17 @@ static enum tracer_state tracer_next(struct tracer *tr)
 	}
 }
 
+void tracer_limit(uint64_t ns)
+{
+	if (!tracer_self || (ns == 0 && !tracer_self->limited))
+		return;
+	if (ns)
+		tracer_self->limited = true;
+	(void)sys_alarm_ns(ns);
+	if (ns == 0)
+		tracer_self->limited = false;
+}
+
 static int tracer_main(void *arg)
 {
 	struct tracer *tr = arg;
@@ -113,6 +133,7 @@ static int tracer_main(void *arg)
 	while (tracer_next(tr) == TRACER_REQUEST) {
 		tr->renew = false;
 		tr->result = tr->fn(tr->arg);
+		tracer_limit(0);
 		if (tr->renew) {
 			tr->renewing = true;
 			break;
@@ -133,13 +154,18 @@ void tracer_renew(void)
 static void *tracer_keep(void *arg)
 {
 	struct tracer *tr = arg;
-	int r;
+	int r, status;
 
 	do {
-		r = sys_vm_process(tracer_main, tr->stack + TRACER_STACK_BYTES, tr);
+		r = sys_vm_process(tracer_main, tr->stack + TRACER_STACK_BYTES, tr, &status);
 		tracer_self = NULL;
 		if (r < 0)
 			tr->result = r;
+		if (tr->limited && WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) {
+			tr->result = -ETIMEDOUT;
+			tr->renewing = true;
+		}
+		tr->limited = false;
 	} while (r == 0 && tr->renewing);
 	tracer_say(tr, TRACER_DEAD);
 	return NULL;

@@ -11,6 +11,7 @@
 #ifndef PROCESS_TRACER_H
 #define PROCESS_TRACER_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -29,6 +30,13 @@ int tracer_run(struct tracer *tr, int (*fn)(void *arg), void *arg);
  * before tracer_run() returns.  Elsewhere it does nothing.
  */
 void tracer_renew(void);
+/*
+ * In the tracer: when this request still is at work after so many nanoseconds,
+ * its process is killed and renewed, and tracer_run() returns -ETIMEDOUT.  For
+ * calls that may block: PTRACE_SEIZE waits while the target is in exec, which
+ * may wait for us.  0: no limit any more.  Elsewhere it does nothing.
+ */
+void tracer_limit(uint64_t ns);
 /* Lets go of everything that is still traced.  NULL is fine. */
 void tracer_stop(struct tracer *tr);
 /* Its process id; another one after tracer_renew(). */

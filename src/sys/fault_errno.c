@@ -20,6 +20,7 @@ static const struct {
 } fault_plausible[] = {
 	{ "accept4", EMFILE },
 	{ "addseals", EBUSY },
+	{ "alarm", EINVAL },
 	{ "aligned_alloc", ENOMEM },
 	{ "bind", EADDRINUSE },
 	{ "cachestat", EOPNOTSUPP },
@@ -116,7 +117,7 @@ static const struct {
 	{ "uring_write", ENOSPC },
 	{ "userfaultfd", EPERM },
 	{ "vm_process", EAGAIN },
-	{ "waitpid", ECHILD },
+	{ "waitpid", EINTR },
 	{ "write", EPIPE },
 	{ "writev", EPIPE },
 };

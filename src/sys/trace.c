@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "sys/sys.h"
@@ -107,6 +108,16 @@ int sys_sigaction(int sig, const struct sigaction *act, struct sigaction *ret_ol
 	return WRAP_ONCE("sigaction", sigaction(sig, act, ret_old));
 }
 
+int sys_alarm_ns(uint64_t ns)
+{
+	struct itimerval in = {
+		.it_value.tv_sec = (time_t)(ns / NS_PER_SECOND),
+		.it_value.tv_usec = (suseconds_t)((ns % NS_PER_SECOND + 999) / 1000),
+	};
+
+	return WRAP_ONCE("alarm", setitimer(ITIMER_REAL, &in, NULL));
+}
+
 int sys_mlock(const void *addr, size_t len)
 {
 	return WRAP_ONCE("mlock", mlock(addr, len));
@@ -149,7 +160,7 @@ static int vm_process_main(void *arg)
 	return p->fn(p->arg);
 }
 
-int sys_vm_process(int (*fn)(void *arg), void *stack_top, void *arg)
+int sys_vm_process(int (*fn)(void *arg), void *stack_top, void *arg, int *ret_status)
 {
 	struct vm_process p = { fn, arg };
 	int r = sys_fault("vm_process");
@@ -157,6 +168,7 @@ int sys_vm_process(int (*fn)(void *arg), void *stack_top, void *arg)
 
 	if (r < 0)
 		return r;
+	*ret_status = 0;
 	pid = clone(vm_process_main, stack_top, CLONE_VM | CLONE_FILES | CLONE_FS, &p);
 	if (pid < 0)
 		return -errno;
@@ -166,7 +178,7 @@ int sys_vm_process(int (*fn)(void *arg), void *stack_top, void *arg)
 	 * to the whole process, and setuid() of its other threads.  ECHILD:
 	 * somebody's wait(__WALL) took it, so it has ended.
 	 */
-	while (syscall(SYS_wait4, pid, NULL, __WALL, NULL) < 0 && errno == EINTR)
+	while (syscall(SYS_wait4, pid, ret_status, __WALL, NULL) < 0 && errno == EINTR)
 		;
 	sys_fault_die_with(0);
 	return 0;

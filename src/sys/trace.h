@@ -36,6 +36,8 @@ int sys_sigaction(int sig, const struct sigaction *act, struct sigaction *ret_ol
 /* Unlike /proc/PID/mem it cannot write where the process itself could not. */
 ssize_t sys_process_vm_writev(pid_t pid, const struct iovec *local, size_t local_n,
 			      const struct iovec *remote, size_t remote_n);
+/* SIGALRM for this process in so many nanoseconds; 0: not. */
+int sys_alarm_ns(uint64_t ns);
 int sys_mlock(const void *addr, size_t len);
 int sys_mprotect(void *addr, size_t len, int prot);
 
@@ -53,7 +55,8 @@ int sys_futex_wake(const _Atomic uint32_t *word);
  * blocked.  No SIGCHLD comes of it, and only waits with __WALL or __WCLONE see
  * it.  It uses the calling thread's thread-local storage (errno, malloc's),
  * which has nothing to do meanwhile.  stack_top: the end of memory for its stack.
+ * *ret_status: as of waitpid(); 0 when somebody else's wait has taken it.
  */
-int sys_vm_process(int (*fn)(void *arg), void *stack_top, void *arg);
+int sys_vm_process(int (*fn)(void *arg), void *stack_top, void *arg, int *ret_status);
 
 #endif

@@ -25,10 +25,8 @@ static int stopper_there(void *arg)
 	struct stopper *k = arg;
 	struct stop_options o = { .timeout_ns = k->timeout_ns };
 	uint64_t ns;
-	int r = stop_seize(&k->stop, k->target, &k->err);
+	int r = stop_begin(&k->stop, &o, &k->err);
 
-	if (r == 0)
-		r = stop_begin(&k->stop, &o, &k->err);
 	if (r < 0)
 		return r;
 	r = stop_details(&k->stop, &k->err);
@@ -38,6 +36,8 @@ static int stopper_there(void *arg)
 	k->stops++;
 	ns = k->stop.end_ns - k->stop.begin_ns;
 	k->pauses_ns += ns;
+	if (ns < k->pause_min_ns || k->pause_min_ns == 0)
+		k->pause_min_ns = ns;
 	if (ns > k->pause_max_ns)
 		k->pause_max_ns = ns;
 	return r;
@@ -45,7 +45,9 @@ static int stopper_there(void *arg)
 
 int stopper_once(struct stopper *k)
 {
-	return tracer_run(k->tracer, stopper_there, k);
+	int r = stop_seize(&k->stop, k->target, &k->err);
+
+	return r < 0 ? r : tracer_run(k->tracer, stopper_there, k);
 }
 
 static void stopper_gap(unsigned gap_us)

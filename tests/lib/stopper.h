@@ -23,7 +23,7 @@ struct stopper {
 	int (*look)(struct stopper *k, void *arg);
 	void *look_arg;
 	unsigned stops, late;     /* that stood; that timed out */
-	uint64_t pause_max_ns, pauses_ns;
+	uint64_t pause_min_ns, pause_max_ns, pauses_ns;
 };
 
 /* Dies where the target cannot be opened. */

@@ -384,18 +384,65 @@ static void test_lets_go(void)
 	is_int(tracer_run(tr, run_hold, &p), 42, "seized");
 	is_int(state_of(p.pid), 't', "control: it stands still");
 	tracer_stop(tr);
-	is_int(state_of(p.pid), 'S', "tracer_stop() lets go");
+	ok(state_of(p.pid) != 't', "tracer_stop() lets go");
 	tr = tracer_new();
 	p.renew = true;
 	before = tracer_pid(tr);
 	for (int i = 0; i < 50; i++) {
 		is_int(tracer_run(tr, run_hold, &p), 42, "renewed: the result is kept");
-		is_int(state_of(p.pid), 'S', "tracer_renew() lets go");
+		ok(state_of(p.pid) != 't', "tracer_renew() lets go");
 		ok(tracer_pid(tr) != before, "it is another process");
 		before = tracer_pid(tr);
 	}
 	tracer_stop(tr);
 	tracer_renew(); /* not in a tracer */
+	kill(p.pid, SIGKILL);
+}
+
+static int run_hang(void *arg)
+{
+	struct prey *p = arg;
+
+	tracer_limit(20000000);
+	if (p->pid && run_hold(p) != 42)
+		return -EIO;
+	for (;;)
+		pause();
+}
+
+static int run_in_time(void *arg)
+{
+	tracer_limit(20000000);
+	kit_sleep_ms(*(int *)arg);
+	return 7;
+}
+
+static int run_unlimited(void *arg)
+{
+	tracer_limit(20000000);
+	tracer_limit(0);
+	return run_sleep(arg) + 8;
+}
+
+static void test_limit(void)
+{
+	struct prey p = { .pid = fork() };
+	struct tracer *tr = tracer_new();
+	int ms = 2;
+
+	if (p.pid == 0)
+		for (;;)
+			pause();
+	for (int i = 0; i < 20; i++) {
+		is_int(tracer_run(tr, run_in_time, &ms), 7, "in time");
+		is_int(tracer_run(tr, run_hang, &p), -ETIMEDOUT, "not in time");
+		ok(state_of(p.pid) != 't', "all is let go");
+		is_int(tracer_run(tr, run_sleep, &ms), 0, "another one is there");
+	}
+	ms = 60;
+	is_int(tracer_run(tr, run_unlimited, &ms), 8, "the limit is gone");
+	is_int(tracer_run(tr, run_sleep, &ms), 0, "and does not reach the next request");
+	tracer_stop(tr);
 	kill(p.pid, SIGKILL);
 }
 
@@ -437,6 +484,7 @@ int main(void)
 	tap_case("killed: nobody waits for ever", test_killed);
 	tap_case("it dies with its owner", test_owner_dies);
 	tap_case("everything traced is let go", test_lets_go);
+	tap_case("a request that hangs", test_limit);
 #ifdef DECANT_FAULTS
 	tap_case("faults while it starts", test_faults);
 #endif

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+#include "capture/look.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "capture/objects.h"
+#include "capture/sample.h"
+#include "sys/sys.h"
+
+#define LOOK_ROOM_PIECES 4096
+#define LOOK_STOP_ROOM_MAX (1ull << 30)   /* more is made in the stop, if it comes to that */
+
+static int look_text(struct capture *c)
+{
+	int r = procfs_read(c->t->task_fd, "auxv", &c->auxv);
+
+	if (r < 0)
+		return capture_fail(c, r, "auxv");
+	(void)procfs_read(c->t->task_fd, "cmdline", &c->args);
+	while (c->args.len && c->args.data[c->args.len - 1] == '\0')
+		c->args.len--;
+	for (size_t i = 0; i < c->args.len; i++)
+		if (c->args.data[i] == '\0')
+			c->args.data[i] = ' ';
+	return 0;
+}
+
+int look_target(struct capture *c)
+{
+	struct err err;
+	int r = maps_read(c->t, MAPS_SMAPS, &c->before, &c->err);
+
+	if (r < 0)
+		return r;
+	c->has_gadgets = gadgets_find(c->t, &c->before, &c->gadgets, &c->gadgets_err) >= 0;
+	(void)pages_pinned(c->t, &c->pinned, &err);
+	c->filter = c->o->flags & DECANT_CAPTURE_FILTER ? c->o->filter :
+							  target_coredump_filter(c->t);
+	return look_text(c);
+}
+
+/* The scope as it is now, from outside. */
+static int look_scope(struct capture *c, enum scope_cover cover)
+{
+	int r = capture_scope_now(c, cover);
+
+	return r;
+}
+
+static int look_there(struct capture *c, const struct scope_part *p, struct pages_found *found)
+{
+	const struct vma *v = &c->maps.v[p->vma];
+
+	if ((v->flags & VMA_SHARED) &&
+	    objects_data(c->objects, &c->maps, v, p->start, p->end, found->there) >= 0)
+		return 0;
+	return pages_scan(c->t, p->start, p->end, found, &c->err);
+}
+
+/* Bytes that must be copied in the stop, and the largest reason. */
+static int look_stopped(struct capture *c, enum scope_cover cover, uint64_t *ret_bytes,
+			const char **ret_why)
+{
+	uint64_t most = 0;
+	int r = look_scope(c, cover);
+
+	*ret_bytes = 0;
+	for (size_t i = 0; i < c->scope.n && r >= 0; i++) {
+		const struct scope_part *p = &c->scope.v[i];
+		struct pages_found found = { .there = &c->residue };
+		uint64_t bytes;
+
+		if (p->how != SCOPE_STOPPED)
+			continue;
+		ranges_clear(&c->residue);
+		r = look_there(c, p, &found);
+		bytes = ranges_bytes(&c->residue);
+		*ret_bytes += bytes;
+		if (bytes > most) {
+			most = bytes;
+			*ret_why = p->why;
+		}
+	}
+	return r;
+}
+
+int look_room(struct capture *c, enum scope_cover cover)
+{
+	const char *why = NULL;
+	uint64_t bytes;
+	int r = look_stopped(c, cover, &bytes, &why);
+
+	if (r < 0)
+		return r;
+	r = keep_reserve(&c->keep, min_u64(bytes + bytes / 8 + (1 << 20), LOOK_STOP_ROOM_MAX),
+			 LOOK_ROOM_PIECES);
+	return r < 0 ? capture_fail(c, r, "room for the stop") : 0;
+}
+
+static int look_private(struct capture *c, struct forecast_facts *f)
+{
+	struct pages_found found = { .there = &c->written };
+	int r = look_scope(c, SCOPE_COVER_TRACK);
+
+	ranges_clear(&c->written);
+	for (size_t i = 0; i < c->scope.n && r >= 0; i++) {
+		const struct scope_part *p = &c->scope.v[i];
+
+		if (p->how == SCOPE_PRIVATE)
+			r = pages_scan(c->t, p->start, p->end, &found, &c->err);
+	}
+	f->private_bytes = ranges_bytes(&c->written);
+	for (size_t i = 0; i < c->before.n; i++)
+		f->huge_bytes += c->before.v[i].huge_bytes;
+	f->huge_bytes = min_u64(f->huge_bytes, f->private_bytes);
+	return r;
+}
+
+static void look_possible(struct capture *c, struct forecast_facts *f)
+{
+	static const char none[] = "this kernel has neither PAGEMAP_SCAN with asynchronous write "
+				   "protection nor soft-dirty bits (or they are masked)";
+	enum track_kind kind = track_best(c->caps);
+
+	if (kind == TRACK_NONE)
+		f->no_track = none;
+	else if (kind == TRACK_WP && !c->has_gadgets)
+		f->no_track = c->gadgets_err.text;
+	if (!c->has_gadgets)
+		f->no_fork = c->gadgets_err.text;
+}
+
+int look_forecast(struct capture *c, uint64_t sample_ns, struct decant_capture_plan *ret)
+{
+	struct forecast_facts f = {
+		.threads = c->t->status.threads,
+		.mappings = (unsigned)c->before.n,
+		.dirty_bytes_per_s = UINT64_MAX,
+		.pause_max_ns = c->pause_max_ns,
+		.stream = c->stream,
+	};
+	int r = look_stopped(c, SCOPE_COVER_FORK, &f.stopped_bytes[1], &f.stopped_why[1]);
+
+	if (r >= 0)
+		r = look_stopped(c, SCOPE_COVER_TRACK, &f.stopped_bytes[0], &f.stopped_why[0]);
+	if (r >= 0)
+		r = look_private(c, &f);
+	if (r < 0)
+		return r;
+	look_possible(c, &f);
+	f.stopped_bytes[0] += ranges_bytes(&c->pinned);
+	if (sample_ns)
+		f.dirty_bytes_per_s = sample_dirty(c->t, &c->written, sample_ns);
+	forecast_make(&f, ret);
+	ret->memory_bytes = f.private_bytes + f.stopped_bytes[0];
+	ret->huge_bytes = f.huge_bytes;
+	ret->stopped_bytes = f.stopped_bytes[0];
+	ret->dirty_bytes_per_s = f.dirty_bytes_per_s;
+	ret->threads = f.threads;
+	ret->mappings = f.mappings;
+	(void)snprintf(ret->stopped_why, sizeof(ret->stopped_why), "%s",
+		       f.stopped_why[0] ? f.stopped_why[0] : "");
+	return 0;
+}

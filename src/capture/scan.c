@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* From "written" to "there and written": few questions for many ranges. */
+#include "base/checked.h"
+#include "capture/capture.h"
+
+#define SCAN_GAP_BYTES (256u << 10)   /* asking about so much more costs less than asking twice */
+
+int capture_there(struct capture *c, const struct target *of, const struct ranges *of_these,
+		  struct ranges *ret)
+{
+	struct pages_found found = { .there = &c->there };
+	int r = 0;
+
+	ranges_clear(&c->there);
+	for (size_t i = 0; i < of_these->n && r >= 0;) {
+		uint64_t start = of_these->v[i].start, end = of_these->v[i].end;
+
+		for (i++; i < of_these->n && of_these->v[i].start - end <= SCAN_GAP_BYTES; i++)
+			end = of_these->v[i].end;
+		r = pages_scan(of, start, end, &found, &c->err);
+	}
+	c->swapped_bytes += found.swapped_bytes;
+	return r < 0 ? r : ranges_intersect(ret, &c->there, of_these);
+}

@@ -68,8 +68,10 @@ static int stop_meet(struct stop *s, pid_t tid)
 	r = stop_task_stat(s, tid, &stat);
 	if (r < 0)
 		return r == -ENOENT || r == -ESRCH ? 0 : r;
-	if (stop_task_passive(&stat)) /* a thread that ended goes by itself, a leader stays */
-		return stat.state == 'Z' && tid != s->target->pid ? 0 : stop_table_leave_out(s, tid);
+	if (stat.state == 'Z' && tid != s->target->pid)
+		return 0; /* it goes by itself; a leader stays */
+	if (stop_task_passive(&stat))
+		return stop_table_leave_out(s, tid);
 	t = stop_table_add(s, tid);
 	if (!t)
 		return -ENOMEM;
@@ -287,8 +289,8 @@ static int stop_rounds(struct stop *s, uint64_t until_ns, struct err *reterr)
 			return err_set(reterr, -ESRCH, "PID %d: it has ended", s->target->pid);
 		(void)stop_still_stands(s, s->n);
 		if (sys_clock_ns() >= until_ns)
-			return err_set(reterr, -ETIMEDOUT, "PID %d: its threads change all the time",
-				       s->target->pid);
+			return err_set(reterr, -ETIMEDOUT, "PID %d: its threads come and go all "
+				       "the time", s->target->pid);
 	}
 }
 

@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <liburing.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -206,8 +207,8 @@ static void test_wakeup(void)
 		if (!k.look)
 			kill(pid, SIGUSR1);
 		is_int(stopper_run(&k, 1, 0), 0, "stop: %s", k.err.text);
-		need(own_counts_to(&shared->eintr, i, 5000), "signal %d wakes it (handler ran %d)", i,
-		     shared->handled);
+		need(own_counts_to(&shared->eintr, i, 5000), "signal %d wakes it (%d came)",
+		     i, shared->handled);
 		is_int(shared->handled, i, "the handler ran once");
 	}
 	is_int(stopper_run(&k, 100, 200), 0, "stops without signals: %s", k.err.text);
@@ -334,6 +335,79 @@ static void test_stopped(void)
 	}
 	is_int(stopper_run(&k, 1, 100), 0, "stop: %s", k.err.text);
 	ok(!is_stopped, "control: a running one is not seen as stopped");
+	stopper_close(&k);
+	own_end(pid);
+}
+
+static _Atomic int told;
+
+static void told_handler(int sig)
+{
+	(void)sig;
+	atomic_fetch_add(&told, 1);
+}
+
+static void *crowd_sleep(void *arg)
+{
+	(void)arg;
+	for (;;) {
+		kit_sleep_ms(1);
+		atomic_fetch_add(&shared->handled, 1);
+	}
+	return NULL;
+}
+
+static void crowd_victim(void)
+{
+	pthread_t t;
+
+	for (int i = 0; i < 6; i++)
+		(void)pthread_create(&t, NULL, crowd_sleep, NULL);
+	sleeper_victim();
+}
+
+static int signal_look(struct stopper *k, void *arg)
+{
+	return kill(k->target->pid, *(int *)arg);
+}
+
+/* Every SIGCHLD that its parent gets, and what its waits say, with many threads. */
+static void test_parent(void)
+{
+	struct sigaction act = { .sa_handler = told_handler };
+	pid_t pid = own_begin(crowd_victim);
+	int stops = 0, continued = 0, sig, n;
+	struct stopper k;
+
+	need(sigaction(SIGCHLD, &act, NULL) == 0, "sigaction");
+	stopper_open(&k, pid);
+	is_int(stopper_run(&k, 100, 300), 0, "stops: %s", k.err.text);
+	reports(pid, &stops, &continued);
+	is_int(told + stops + continued, 0, "told nothing of a running one");
+	for (int i = 1; i <= 20; i++) {
+		sig = SIGSTOP; /* comes while it stands */
+		k.look = signal_look;
+		k.look_arg = &sig;
+		is_int(stopper_run(&k, 1, 0), 0, "stop: %s", k.err.text);
+		ok(stopper_becomes(pid, pid, 'T', 2000), "SIGSTOP in the stop stops it");
+		k.look = NULL;
+		is_int(stopper_run(&k, 5, 100), 0, "stops of a stopped one: %s", k.err.text);
+		ok(stopper_becomes(pid, pid, 'T', 2000), "it remains stopped");
+		kit_sleep_ms(2);
+		n = shared->handled;
+		kit_sleep_ms(5);
+		is_int(shared->handled, n, "all threads of it");
+		reports(pid, &stops, &continued);
+		is_int(stops, i, "its parent is told once that it stopped");
+		sig = SIGCONT;
+		k.look = signal_look;
+		is_int(stopper_run(&k, 1, 0), 0, "stop: %s", k.err.text);
+		ok(own_counts_to(&shared->handled, n + 20, 5000), "SIGCONT in the stop: it runs");
+		reports(pid, &stops, &continued);
+		is_int(continued, i, "its parent is told once that it goes on");
+		is_int(stops, i, "and nothing more");
+		is_int(told, 2 * i, "by as many SIGCHLD");
+	}
 	stopper_close(&k);
 	own_end(pid);
 }
@@ -496,12 +570,13 @@ int main(void)
 		kit_case(call_case, &calls[i], "%s: stopped and not seen", calls[i].name);
 	for (unsigned i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
 		if (calls[i].breaks)
-			kit_case(call_control, &calls[i], "control: %s, stopped barely, gives EINTR",
-				 calls[i].name);
+			kit_case(call_control, &calls[i],
+				 "control: %s, stopped barely, gives EINTR", calls[i].name);
 	tap_case("a signal that meets the stop wakes its call", test_wakeup);
 	tap_case("signals that are ignored", test_ignored);
 	tap_case("a storm of signals", test_storm);
 	tap_case("stopped by SIGSTOP, and so it stays", test_stopped);
+	tap_case("what its parent is told", test_parent);
 	tap_case("a storm of SIGSTOP and SIGCONT", test_stop_storm);
 	tap_case("mask and pending signals", test_pending);
 	tap_case("requests of io_uring's workers", test_uring_worker);

@@ -611,6 +611,41 @@ static void deaths_case(const void *arg)
 }
 
 #ifdef DECANT_FAULTS
+/* The tool dies before (or, where something is restored, after) every call of a stop. */
+static void tool_case(const void *arg)
+{
+	unsigned long n = 0;
+	struct victim v;
+	int status;
+
+	victim_begin(&v, VICTIM_FAMILY, "%s", (const char *)arg);
+	do {
+		pid_t tool = fork();
+
+		if (tool == 0) {
+			struct sys_fault_plan plan = { .mode = SYS_FAULT_KILL, .nth = n + 1 };
+			struct stopper k;
+
+			stopper_open(&k, v.pid);
+			(void)stop_seize(&k.stop, k.target, &k.err);
+			sys_fault_arm(&plan);
+			_exit(stopper_once(&k) == 0 ? 0 : 1);
+		}
+		need(tool > 0 && waitpid(tool, &status, 0) == tool, "the tool");
+		n++;
+		for (int i = 0; i < 1000 && !own_is_free(v.pid); i++)
+			kit_sleep_ms(1);
+		ok(own_is_free(v.pid), "death %lu: nothing is traced", n);
+		if (n % 8 == 0)
+			is_str(victim_harm_quick(&v), NULL, "death %lu: no harm", n);
+	} while (WIFSIGNALED(status));
+	is_int(status, 0, "the last one lives");
+	ok(n > 20, "control: %lu deaths", n - 1);
+	is_str(victim_harm(&v), NULL, "no harm");
+	diag("%lu deaths, %llu EINTR", n - 1, (unsigned long long)v.report->eintr);
+	victim_end(&v);
+}
+
 /* Every call of ours fails once: the stop works, or all is let go. */
 static void faults_case(const void *arg)
 {
@@ -684,6 +719,8 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < sizeof(victims) / sizeof(victims[0]); i++)
 		kit_case(deaths_case, victims[i], "the tracer is killed: %s", victims[i]);
 #ifdef DECANT_FAULTS
+	for (unsigned i = 0; i < sizeof(victims) / sizeof(victims[0]) - 1; i++)
+		kit_case(tool_case, victims[i], "the tool dies at every call: %s", victims[i]);
 	for (unsigned i = 0; i < sizeof(faulted) / sizeof(faulted[0]); i++)
 		kit_case(faults_case, faulted[i], "every call fails once: %s", faulted[i]);
 #endif

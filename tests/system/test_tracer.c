@@ -173,8 +173,8 @@ static void *waiter(void *arg)
 
 		if (pid > 0 || (pid < 0 && errno != ECHILD))
 			atomic_fetch_add(found, 1);
-		pid = waitid(P_ALL, 0, &(siginfo_t){ 0 }, WEXITED | WSTOPPED | WCONTINUED | WNOHANG);
-		if (pid == 0)
+		if (waitid(P_ALL, 0, &(siginfo_t){ 0 },
+			   WEXITED | WSTOPPED | WCONTINUED | WNOHANG) == 0)
 			atomic_fetch_add(found, 1);
 		sched_yield();
 	}

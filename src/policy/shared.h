@@ -3,12 +3,13 @@
  * The memory that the preload shim shares with its supervisor: what to do, and
  * what was counted.  Not a channel: the shim never waits for anybody.
  *
- * It is a sealed-size memfd.  Its name reaches the shim by the environment,
- *	DECANT_SHIM=PATH:FD
- * PATH (/proc/PID/fd/N of the supervisor) is tried first, then FD, which the
- * child inherits; the memory must have SHARED_MAGIC, SHARED_VERSION and its
- * own size.  A process that cannot map it (chroot, another user, a cleaned
- * environment) goes on natively.  Nothing in it is trusted by the supervisor:
+ * It is a memfd of this size.  The environment tells the shim of it:
+ *	DECANT_SHIM=PATH:FD	PATH (/proc/PID/fd/N of the supervisor) is tried
+ *				first, then FD, which the child inherits
+ *	DECANT_SHIM_POLICY=TEXT	what policy_parse() reads
+ * The memory must have SHARED_MAGIC, SHARED_VERSION and its own size.  A process
+ * that cannot map it (chroot, another user, the supervisor is gone) keeps the
+ * policy and is not counted.  Nothing in it is trusted by the supervisor:
  * strings are bounded, numbers are only added up.
  */
 #ifndef POLICY_SHARED_H
@@ -22,8 +23,11 @@
 #define SHARED_MAGIC 0x64634472u
 #define SHARED_VERSION 1
 #define SHARED_ENV "DECANT_SHIM"
+#define SHARED_ENV_POLICY "DECANT_SHIM_POLICY"
+#define SHARED_LIBRARY "libdecant-shim.so"
 #define SHARED_PROGRAMS 1024
 #define SHARED_SITES 8192
+#define SHARED_HOLES 64
 #define SHARED_PATH_MAX 232
 #define SHARED_SYMBOL_MAX 64
 
@@ -46,6 +50,20 @@ struct shared_site {
 	struct report_counts counts;
 };
 
+/* Why a program that was started cannot have the shim in it. */
+enum shared_why {
+	HOLE_STATIC = 0,
+	HOLE_32BIT,
+	HOLE_SETUID,
+	HOLE_MAX
+};
+
+struct shared_hole {
+	uint32_t ready;   /* 1, stored last; 0 again: the exec failed */
+	uint32_t why;     /* enum shared_why */
+	char exe[SHARED_PATH_MAX];
+};
+
 struct shared {
 	uint32_t magic, version;
 	uint64_t size_bytes;      /* of this structure */
@@ -55,8 +73,11 @@ struct shared {
 	/* All below: __atomic builtins. */
 	uint32_t programs_n;      /* may pass SHARED_PROGRAMS: those were dropped */
 	uint32_t sites_n;
+	uint32_t holes_n;
+	uint32_t pad2;
 	uint64_t dropped_calls;   /* that found no slot */
-	uint64_t rings;           /* io_uring_setup() by libc's syscall() */
+	uint64_t rings;           /* io_uring_setup() by libc's syscall() or liburing */
+	struct shared_hole holes[SHARED_HOLES];
 	struct shared_program programs[SHARED_PROGRAMS];
 	struct shared_site sites[SHARED_SITES];
 };

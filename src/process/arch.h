@@ -95,6 +95,7 @@ struct arch_frame {
 	struct arch_chain quit;  /* exit(0) of a child of ours */
 	struct arch_chain home;  /* back to where the thread was */
 	struct arch_chain reap;  /* wait for that child, then home */
+	uint64_t reap_pid;       /* where its pid belongs, an int: clone can put it there */
 };
 
 struct arch_frame_parts {

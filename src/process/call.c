@@ -2,7 +2,7 @@
 #include "process/call.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -128,7 +128,7 @@ static int call_make(struct call *c, long nr, const uint64_t args[6],
 /* With a child of ours the way home leads through its end. */
 static const struct arch_chain *call_home(const struct call *c)
 {
-	return c->child && c->p.can_reap ? &c->p.frame.reap : &c->p.frame.home;
+	return c->child && !c->p.seccomp ? &c->p.frame.reap : &c->p.frame.home;
 }
 
 static int call_usable(const struct call *c, struct err *reterr)
@@ -152,10 +152,12 @@ int call_do(struct call *c, long nr, const uint64_t args[6], int64_t *ret, struc
 
 /* ------------------------------------------------------------- children */
 
-int call_clone(struct call *c, const uint64_t args[6], pid_t *ret_child, int64_t *ret,
-	       struct err *reterr)
+int call_clone(struct call *c, uint64_t flags, pid_t *ret_child, int64_t *ret, struct err *reterr)
 {
-	const struct arch_chain *after = c->p.can_reap ? &c->p.frame.reap : &c->p.frame.home;
+	const struct arch_chain *after = c->p.seccomp ? &c->p.frame.home : &c->p.frame.reap;
+	/* By the kernel itself the way home knows the child from its first instant on. */
+	const uint64_t args[6] = { flags | CLONE_PARENT_SETTID, c->p.frame.quit.ret,
+				   c->p.frame.reap_pid };
 	pid_t child = 0;
 	int r = call_usable(c, reterr);
 
@@ -210,7 +212,7 @@ int call_open(struct call **ret, struct stop *s, const struct maps *m, const str
 	int r;
 
 	if (!c)
-		return err_errno(reterr, -ENOMEM, "system call in process %d", s->target->pid);
+		return err_errno(reterr, -ENOMEM, "PID %d: system call", s->target->pid);
 	c->target = s->target;
 	c->gadgets = *g;
 	c->method = method;
@@ -238,7 +240,7 @@ static int call_restore(struct call *c)
 		return r;
 	c->running = false;
 	(void)sys_ptrace(PTRACE_SETOPTIONS, tid, 0, PTRACE_O_TRACESYSGOOD);
-	prepare_undo_rseq(&c->p, tid);
+	prepare_undo_rseq(&c->p);
 	if (c->masked)
 		(void)sys_ptrace(PTRACE_SETSIGMASK, tid, sizeof(mask), (uintptr_t)&mask);
 	(void)arch_regs_set(tid, &c->thread->resume);
@@ -279,12 +281,12 @@ uint64_t call_scratch(const struct call *c)
 
 bool call_can_reap(const struct call *c)
 {
-	return c->p.can_reap;
+	return !c->p.seccomp;
 }
 
 void call_undo_in(const struct call *c, pid_t pid)
 {
-	prepare_undo_rseq(&c->p, pid);
+	prepare_undo_rseq_in(&c->p, pid);
 	prepare_undo(&c->p, pid);
 }
 

@@ -59,11 +59,11 @@ uint64_t call_scratch(const struct call *c);
  * For shadow.c.  A clone, which leaves the thread standing at the birth of
  * *ret_child: it goes on with call_clone_end(), whose *ret is the child as the
  * target's namespace has it.  *ret of call_clone(): negative errno if there is
- * no child.  From then on the thread's way home waits for the child, if that
- * can be told from children of its own (call_can_reap()), until it is reaped.
+ * no child.  From then on the thread's way home waits for the child until it is
+ * reaped; but not if a seccomp filter might kill it for that (call_can_reap()).
  */
 bool call_can_reap(const struct call *c);
-int call_clone(struct call *c, const uint64_t args[6], pid_t *ret_child, int64_t *ret,
+int call_clone(struct call *c, uint64_t flags, pid_t *ret_child, int64_t *ret,
 	       struct err *reterr);
 int call_clone_end(struct call *c, int64_t *ret, struct err *reterr);
 int call_reap(struct call *c, pid_t ns_child, struct err *reterr);

@@ -68,7 +68,7 @@ int gadgets_find(const struct target *t, const struct maps *m, struct gadgets *r
 	uint64_t budget = GADGETS_MAX_BYTES;
 
 	if (!piece)
-		return err_errno(reterr, -ENOMEM, "code of process %d", t->pid);
+		return err_errno(reterr, -ENOMEM, "PID %d: code", t->pid);
 	for (int likely = 1; likely >= 0; likely--)
 		for (size_t i = 0; i < m->n && !gadgets_enough(&g); i++)
 			if (gadgets_may_be_in(m, &m->v[i]) &&
@@ -76,7 +76,7 @@ int gadgets_find(const struct target *t, const struct maps *m, struct gadgets *r
 				gadgets_in_vma(t, &m->v[i], piece, &budget, &g);
 	if (!g.syscall_ret)
 		return err_set(reterr, -ENOTSUP,
-			       "process %d: its code has no system call that we could use", t->pid);
+			       "PID %d: its code has no system call that we could use", t->pid);
 	*ret = g;
 	return 0;
 }

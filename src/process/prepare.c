@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "process/arch.h"
@@ -12,8 +11,7 @@
 #include "sys/sys.h"
 #include "sys/trace.h"
 
-/* Children of a thread that are looked at, one by one, in the stop. */
-#define PREPARE_CHILDREN_MAX 16
+#define PREPARE_RSEQ_CS 8        /* in struct rseq: the pointer to a critical section */
 #define PREPARE_OPTIONS (PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEVFORK)
 
 static bool prepare_read(pid_t pid, uint64_t addr, void *to, size_t len)
@@ -62,19 +60,18 @@ static bool prepare_has_seccomp(const struct target *t, pid_t tid)
  * Filters must let our calls through.  Where they cannot be suspended a filter
  * might kill the target at the first call.
  */
-static int prepare_seccomp(struct prepare *p, const struct target *t, bool has,
-			   struct err *reterr)
+static int prepare_seccomp(struct prepare *p, const struct target *t, struct err *reterr)
 {
 	pid_t tid = p->thread->tid;
 	int r;
 
-	p->options = PREPARE_OPTIONS | (has ? PTRACE_O_SUSPEND_SECCOMP : 0);
+	p->options = PREPARE_OPTIONS | (p->seccomp ? PTRACE_O_SUSPEND_SECCOMP : 0);
 	r = (int)sys_ptrace(PTRACE_SETOPTIONS, tid, 0, p->options);
-	if (r == -EPERM && has)
+	if (r == -EPERM && p->seccomp)
 		return err_set(reterr, -EPERM,
-			       "process %d: it has a seccomp filter, and to suspend that takes "
+			       "PID %d: it has a seccomp filter, and to suspend that takes "
 			       "CAP_SYS_ADMIN and no filter of our own", t->pid);
-	return r < 0 ? err_errno(reterr, r, "process %d: ptrace options", t->pid) : 0;
+	return r < 0 ? err_errno(reterr, r, "PID %d: ptrace options", t->pid) : 0;
 }
 
 /* Our instructions would be handed to the target's own handler of system calls. */
@@ -87,7 +84,7 @@ static int prepare_dispatch(const struct prepare *p, const struct target *t,
 
 	if (r >= 0 && sud.mode != 0 && !arch_gadgets_within(g, sud.offset, sud.len))
 		return err_set(reterr, -ENOTSUP,
-			       "process %d: it handles its system calls itself (syscall user "
+			       "PID %d: it handles its system calls itself (syscall user "
 			       "dispatch)", t->pid);
 	return 0;
 }
@@ -103,49 +100,21 @@ static uint64_t prepare_rseq(struct prepare *p)
 	struct { uint32_t version, flags; uint64_t start, len, abort; } cs;
 	struct uapi_ptrace_rseq conf = { 0 };
 	const struct stop_thread *thread = p->thread;
+	uint64_t section;
 	long r = sys_ptrace(UAPI_PTRACE_GET_RSEQ_CONFIGURATION, thread->tid, sizeof(conf),
 			    (uintptr_t)&conf);
 
 	if (r < 0 || !conf.rseq_abi_pointer)
 		return 0;
-	p->rseq_addr = conf.rseq_abi_pointer + 8;
-	if (!prepare_read(thread->tid, p->rseq_addr, &p->rseq_cs, sizeof(p->rseq_cs)))
-		p->rseq_addr = 0;
-	if (!p->rseq_addr || !p->rseq_cs ||
-	    !prepare_read(thread->tid, p->rseq_cs, &cs, sizeof(cs)))
+	p->rseq_len = conf.rseq_abi_size < sizeof(p->rseq) ? conf.rseq_abi_size : sizeof(p->rseq);
+	if (p->rseq_len < PREPARE_RSEQ_CS + sizeof(section) ||
+	    !prepare_read(thread->tid, conf.rseq_abi_pointer, p->rseq, p->rseq_len))
+		return 0;
+	p->rseq_addr = conf.rseq_abi_pointer;
+	memcpy(&section, p->rseq + PREPARE_RSEQ_CS, sizeof(section));
+	if (!section || !prepare_read(thread->tid, section, &cs, sizeof(cs)))
 		return 0;
 	return arch_ip(&thread->resume) - cs.start < cs.len ? cs.abort : 0;
-}
-
-/* A child that ended with no SIGCHLD would be found by our wait in its parent's name. */
-static bool prepare_child_is_plain(const struct target *t, pid_t child)
-{
-	struct proc_stat st;
-	char name[40], text[1024];
-
-	snprintf(name, sizeof(name), "../%d/stat", child);
-	return prepare_file(t, name, text, sizeof(text)) > 0 &&
-	       procfs_parse_stat(text, &st) == 0 && st.exit_signal == SIGCHLD;
-}
-
-static bool prepare_can_reap(const struct target *t, pid_t tid)
-{
-	char name[40], text[PREPARE_CHILDREN_MAX * 12], *at = text, *end;
-	ssize_t len;
-
-	snprintf(name, sizeof(name), "task/%d/children", tid);
-	len = prepare_file(t, name, text, sizeof(text));
-	if (len < 0 || (size_t)len == sizeof(text) - 1)
-		return false;
-	for (;;) {
-		long child = strtol(at, &end, 10);
-
-		if (end == at)
-			return true;
-		if (!prepare_child_is_plain(t, (pid_t)child))
-			return false;
-		at = end;
-	}
 }
 
 /* ----------------------------------------------------------- placing it */
@@ -245,7 +214,7 @@ static int prepare_any(struct prepare *p, const struct stop *s, const struct map
 		if (!walk.why)
 			walk.why = "no room on the stack";
 	}
-	return err_set(reterr, -ENOTSUP, "process %d: no thread has room for a signal frame: %s",
+	return err_set(reterr, -ENOTSUP, "PID %d: no thread has room for a signal frame: %s",
 		       s->target->pid, walk.why ? walk.why : "none has stopped");
 }
 
@@ -269,7 +238,7 @@ static int prepare_last_resort(struct prepare *p, const struct stop *s, const st
 		if (prepare_frame(p, s, m, g, end) == 0)
 			return 0;
 	}
-	return err_set(reterr, -ENOTSUP, "process %d: no thread has a usable stack",
+	return err_set(reterr, -ENOTSUP, "PID %d: no thread has a usable stack",
 		       s->target->pid);
 }
 
@@ -286,33 +255,31 @@ static int prepare_may(const struct target *t, const struct gadgets *g, enum cal
 		why = "its code has no way to return from a signal";
 	else if (t->status.shadow_stack)
 		why = "it uses shadow stacks";
-	return why ? err_set(reterr, -ENOTSUP, "process %d: %s", t->pid, why) : 0;
+	return why ? err_set(reterr, -ENOTSUP, "PID %d: %s", t->pid, why) : 0;
 }
 
 int prepare_thread(struct prepare *p, const struct stop *s, const struct maps *m,
 		   const struct gadgets *g, enum call_method method, struct err *reterr)
 {
 	size_t frame_len;
-	bool seccomp;
 	int r = prepare_may(s->target, g, method, reterr);
 
 	if (r < 0)
 		return r;
 	r = arch_state_reserve(&p->state);
 	if (r < 0)
-		return err_errno(reterr, r, "process %d: registers", s->target->pid);
+		return err_errno(reterr, r, "PID %d: registers", s->target->pid);
 	frame_len = prepare_frame_len(p, s, g);
-	r = frame_len == 0 ? err_errno(reterr, -ESRCH, "process %d: registers", s->target->pid) :
+	r = frame_len == 0 ? err_errno(reterr, -ESRCH, "PID %d: registers", s->target->pid) :
 			     prepare_any(p, s, m, g, frame_len, reterr);
 	if (r == -ENOTSUP && method == CALL_PLAIN)
 		r = prepare_last_resort(p, s, m, g, reterr);
 	if (r < 0)
 		return r;
-	seccomp = prepare_has_seccomp(s->target, p->thread->tid);
-	p->can_reap = !seccomp && prepare_can_reap(s->target, p->thread->tid);
+	p->seccomp = prepare_has_seccomp(s->target, p->thread->tid);
 	r = prepare_dispatch(p, s->target, g, reterr);
 	if (r == 0)
-		r = prepare_seccomp(p, s->target, seccomp, reterr);
+		r = prepare_seccomp(p, s->target, reterr);
 	if (r < 0)
 		prepare_undo(p, p->thread->tid);
 	return r;
@@ -325,10 +292,17 @@ void prepare_undo(const struct prepare *p, pid_t pid)
 		(void)prepare_write(pid, p->frame.start, p->saved, p->len);
 }
 
-void prepare_undo_rseq(const struct prepare *p, pid_t pid)
+void prepare_undo_rseq(const struct prepare *p)
 {
 	if (p->rseq_addr)
-		(void)prepare_write(pid, p->rseq_addr, &p->rseq_cs, sizeof(p->rseq_cs));
+		(void)prepare_write(p->thread->tid, p->rseq_addr + PREPARE_RSEQ_CS,
+				    p->rseq + PREPARE_RSEQ_CS, sizeof(uint64_t));
+}
+
+void prepare_undo_rseq_in(const struct prepare *p, pid_t pid)
+{
+	if (p->rseq_addr)
+		(void)prepare_write(pid, p->rseq_addr, p->rseq, p->rseq_len);
 }
 
 void prepare_free(struct prepare *p)

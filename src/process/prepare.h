@@ -14,17 +14,20 @@
 
 #include "process/call.h"
 
+#define PREPARE_RSEQ_MAX 64
+
 struct prepare {
 	struct stop_thread *thread;
 	struct arch_state state;
 	struct arch_frame frame;
 	unsigned options;        /* of ptrace: SUSPEND_SECCOMP if it has a filter */
-	bool can_reap;           /* a wait for any child of a clone can only find ours */
+	bool seccomp;            /* it has a filter, which on its way home is in force */
 	bool placed;             /* the frame is on the stack; saved is what was there */
 	size_t len;              /* of the frame */
 	unsigned char *bytes, *saved;
-	uint64_t rseq_addr;      /* of its pointer to a critical section; 0: none */
-	uint64_t rseq_cs;        /* what was in it */
+	uint64_t rseq_addr;      /* of its rseq area, 0: none */
+	size_t rseq_len;
+	unsigned char rseq[PREPARE_RSEQ_MAX]; /* what was in it */
 };
 
 /* p is zeroed; after an error too it wants prepare_free().  -ENOTSUP, -EPERM. */
@@ -32,7 +35,10 @@ int prepare_thread(struct prepare *p, const struct stop *s, const struct maps *m
 		   const struct gadgets *g, enum call_method method, struct err *reterr);
 /* What was there before the frame was; pid: the thread, or a copy of its memory. */
 void prepare_undo(const struct prepare *p, pid_t pid);
-void prepare_undo_rseq(const struct prepare *p, pid_t pid);
+/* The thread is in its critical section again, if it was in one. */
+void prepare_undo_rseq(const struct prepare *p);
+/* All of the rseq area, which the kernel writes: for a copy that never runs. */
+void prepare_undo_rseq_in(const struct prepare *p, pid_t pid);
 void prepare_free(struct prepare *p);
 
 #endif

@@ -19,6 +19,18 @@
 
 /* ---------------------------------------------------------------- making */
 
+/* Is the target the init of its pid namespace? */
+static int shadow_of_init(struct call *c, const struct target *of, bool *ret, struct err *reterr)
+{
+	const uint64_t none[6] = { 0 };
+	int64_t got = of->status.ns_pid;
+	/* With a dead leader, what /proc says is another thread's. */
+	int r = of->leader_dead ? call_do(c, SYS_getpid, none, &got, reterr) : 0;
+
+	*ret = got == 1;
+	return r;
+}
+
 /*
  * Where an orphan goes: to the target itself, if that is what it is for.  An
  * orphan's end is seen by its new parent, so there must be none.
@@ -29,21 +41,19 @@ static int shadow_adopts(struct call *c, const struct target *of, bool *ret, str
 	uint32_t is = 0;
 	struct iovec local = { &is, sizeof(is) };
 	struct iovec remote = { (void *)(uintptr_t)call_scratch(c), sizeof(is) };
-	int64_t got;
-	int r;
+	int64_t got = 0;
+	int r = shadow_of_init(c, of, ret, reterr);
 
-	*ret = of->status.ns_pid == 1;
-	if (*ret)
-		return 0;
+	if (r < 0 || *ret)
+		return r;
 	r = call_do(c, SYS_prctl, args, &got, reterr);
 	if (r < 0)
 		return r;
-	if (got < 0)
-		return err_errno(reterr, (int)got, "process %d: is it a subreaper?", of->pid);
-	r = (int)sys_process_vm_readv(call_thread(c)->tid, &local, 1, &remote, 1);
-	if (r != (int)sizeof(is))
-		return err_errno(reterr, r < 0 ? r : -EFAULT, "process %d: is it a subreaper?",
-				 of->pid);
+	if (got == 0)
+		got = sys_process_vm_readv(call_thread(c)->tid, &local, 1, &remote, 1);
+	if (got != (int64_t)sizeof(is))
+		return err_errno(reterr, got < 0 ? (int)got : -EFAULT,
+				 "PID %d: is it a subreaper?", of->pid);
 	*ret = is != 0;
 	return 0;
 }
@@ -106,11 +116,10 @@ static int shadow_double(struct shadow *s, struct call *c, struct err *reterr)
 	/* The target does not go on before it is gone, by one means or the other. */
 	const uint64_t flags = CLONE_VM | CLONE_FILES | CLONE_FS |
 			       (call_can_reap(c) ? 0 : CLONE_VFORK);
-	const uint64_t args[6] = { flags, call_child_sp(c) };
 	struct err ignored;
 	pid_t middle = 0;
 	int64_t got;
-	int r = call_clone(c, args, &middle, &got, reterr), reaped;
+	int r = call_clone(c, flags, &middle, &got, reterr), reaped;
 
 	if (r < 0)
 		return r;
@@ -126,10 +135,9 @@ static int shadow_double(struct shadow *s, struct call *c, struct err *reterr)
 
 static int shadow_direct(struct shadow *s, struct call *c, struct err *reterr)
 {
-	const uint64_t args[6] = { CLONE_FILES, call_child_sp(c) };
 	struct err ignored;
 	int64_t got;
-	int r = call_clone(c, args, &s->pid, &got, reterr), end;
+	int r = call_clone(c, CLONE_FILES, &s->pid, &got, reterr), end;
 
 	if (r < 0)
 		return r;
@@ -216,7 +224,7 @@ int shadow_open(struct shadow *s, const struct target *of, struct err *reterr)
 	t->status.threads = 1;
 	r = shadow_open_files(t);
 	if (r < 0)
-		return err_errno(reterr, r, "shadow of process %d", of->pid);
+		return err_errno(reterr, r, "PID %d: shadow", of->pid);
 	shadow_offer(t);
 	return 0;
 }

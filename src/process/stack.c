@@ -48,9 +48,10 @@ enum stack_rank stack_judge(const struct stack_facts *f, const char **why)
 	if (f->known_low)
 		return f->need_low >= f->known_low ? STACK_KNOWN :
 						     stack_no(why, "no room on the stack");
-	if (v->flags & (VMA_HEAP | VMA_STACK) || f->tls <= f->sp || f->tls >= v->end)
+	/* The leader's thread block is anywhere, and mappings grow together. */
+	if (f->leader || v->flags & (VMA_HEAP | VMA_STACK) || f->tls <= f->sp || f->tls >= v->end)
 		return stack_no(why, "not known where the stack begins");
-	if (f->sp - v->start < STACK_ROOM_BYTES)
+	if (!f->guarded && f->sp - v->start < STACK_ROOM_BYTES)
 		return stack_no(why, "no room on the stack");
 	return awkward ? STACK_BUSY : STACK_THREAD;
 }
@@ -109,6 +110,8 @@ static void stack_look(const struct stack_walk *w, const struct stop_thread *thr
 	f->syscall = arch_syscall(r);
 	f->leader = thread->tid == w->stop->target->pid;
 	f->vma = maps_find(w->maps, f->sp);
+	f->guarded = f->vma && f->vma > w->maps->v && f->vma[-1].end == f->vma->start &&
+		     !(f->vma[-1].flags & (VMA_READ | VMA_WRITE | VMA_EXEC));
 	top = arch_frame_top(f->sp);
 	f->need_low = top > w->frame_len ? top - w->frame_len : 0;
 }

@@ -17,7 +17,7 @@
 #include "process/maps.h"
 #include "process/stop.h"
 
-/* A stack that only its mapping speaks for must go on so far below sp. */
+/* A stack that only its mapping speaks for, with no guard, must go on so far below sp. */
 #define STACK_ROOM_BYTES ((uint64_t)64 << 10)
 
 struct stack_facts {
@@ -26,6 +26,7 @@ struct stack_facts {
 	long syscall;            /* that it stands in, or -1 */
 	bool leader;
 	const struct vma *vma;   /* that holds sp, or NULL */
+	bool guarded;            /* right below it is one without access */
 	uint64_t known_low;      /* where its stack is known to begin (Go, sigaltstack), or 0 */
 };
 

@@ -3,6 +3,7 @@
 #include <cpuid.h>
 #include <elf.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
@@ -16,7 +17,8 @@
 #define FRAME_UC_FLAGS 7         /* FP_XSTATE | SIGCONTEXT_SS | STRICT_RESTORE_SS */
 #define FRAME_FLAGS 0x202        /* eflags: interrupts on, the bit that is always 1 */
 #define FRAME_WNOTHREAD 0x20000000u
-#define FRAME_WCLONE 0x80000000u
+#define FRAME_WALL 0x40000000u
+#define FRAME_NO_PID INT32_MAX   /* a wait for it ends at once */
 /* Not a value that sigaltstack() takes: the kernel then leaves the alternate stack alone. */
 #define FRAME_BAD_SS_FLAGS 0x12345
 #define XSAVE_SW 464             /* FP_XSTATE_MAGIC1, extended size, features, size */
@@ -337,9 +339,10 @@ int arch_frame_build(const struct arch_frame_parts *p, uint64_t top, struct arch
 	frame_uc_home(&uc, p, image);
 	frame_put_chain(to + chain, f.start + chain, p->gadgets, &uc, &f.home);
 	frame_uc_call(&uc, u, p->gadgets, SYS_wait4, f.start + chain);
-	uc.di = UINT64_MAX;
-	uc.dx = FRAME_WCLONE | FRAME_WNOTHREAD;
+	uc.di = FRAME_NO_PID;
+	uc.dx = FRAME_WALL | FRAME_WNOTHREAD;
 	frame_put_chain(to, f.start, p->gadgets, &uc, &f.reap);
+	f.reap_pid = f.reap.uc + offsetof(struct frame_uc, di);
 	*ret = f;
 	return (int)len;
 }

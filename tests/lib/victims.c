@@ -364,6 +364,8 @@ static const char *harm_maps(const struct victim *v)
 
 static const char *harm_fds(const struct victim *v)
 {
+	if (v->habits & VICTIM_FDS)
+		return NULL;
 	return harm_changed("its descriptors changed", v->fds, proc_fds(v->pid));
 }
 

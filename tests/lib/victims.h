@@ -20,6 +20,7 @@ enum victim_habit {
 	VICTIM_SIGMASK = 1 << 3,  /* its signal mask changes */
 	VICTIM_STILL = 1 << 4,    /* makes no rounds */
 	VICTIM_STOPPED = 1 << 5,  /* was stopped by a signal, and must remain so */
+	VICTIM_FDS = 1 << 6,      /* its descriptors change */
 };
 
 struct victim {

@@ -261,7 +261,7 @@ static void *rseq_other(void *arg)
 /* 1: came to its end; 0: aborted.  *ret_seen: the count changed within it. */
 static int rseq_section(struct rseq *area, uint64_t *ret_seen)
 {
-	uint64_t before = other_count, seen = 0;
+	uint64_t seen = 0;
 	int done = 0;
 
 	__asm__ volatile goto(
@@ -272,11 +272,13 @@ static int rseq_section(struct rseq *area, uint64_t *ret_seen)
 		"	.popsection\n"
 		"	lea 3b(%%rip), %%rax\n"
 		"	mov %%rax, %[cs]\n"
-		"1:	mov $3000, %%ecx\n"
+		/* Not before: what happens there breaks nothing. */
+		"1:	mov %[count], %%rdx\n"
+		"	mov $3000, %%ecx\n"
 		"5:	dec %%ecx\n"
 		"	jnz 5b\n"
 		"	mov %[count], %%rax\n"
-		"	sub %[before], %%rax\n"
+		"	sub %%rdx, %%rax\n"
 		"	mov %%rax, %[seen]\n"
 		"	movl $1, %[done]\n"
 		"2:	jmp 6f\n"
@@ -285,9 +287,8 @@ static int rseq_section(struct rseq *area, uint64_t *ret_seen)
 		"4:	jmp %l[aborted]\n"
 		"6:\n"
 		:
-		: [cs] "m"(area->rseq_cs), [count] "m"(other_count), [before] "r"(before),
-		  [seen] "m"(seen), [done] "m"(done)
-		: "rax", "rcx", "memory", "cc"
+		: [cs] "m"(area->rseq_cs), [count] "m"(other_count), [seen] "m"(seen), [done] "m"(done)
+		: "rax", "rcx", "rdx", "memory", "cc"
 		: aborted);
 	*ret_seen = seen;
 	return 1;

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/remote.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/kit.h"
+#include "sys/fault.h"
+
+#define REMOTE_LATE_MAX 50
+#define REMOTE_TOOL_MS 20000
+
+static int remote_look(struct stopper *k, void *arg)
+{
+	struct remote *r = arg;
+	uint64_t begin = kit_now_ns();
+	struct call *c;
+	int ret = maps_read(k->target, MAPS_PLAIN, &r->maps, &r->err);
+
+	if (ret < 0)
+		return ret;
+	ret = call_open(&c, &k->stop, &r->maps, &r->gadgets, r->method, &r->err);
+	r->open_ns = kit_now_ns() - begin;
+	if (ret < 0)
+		return ret;
+	begin = kit_now_ns();
+	ret = r->act(r, c);
+	r->act_ns = kit_now_ns() - begin;
+	call_close(c);
+	return ret;
+}
+
+void remote_open(struct remote *r, pid_t pid, int (*act)(struct remote *, struct call *))
+{
+	memset(r, 0, sizeof(*r));
+	stopper_open(&r->k, pid);
+	r->k.look = remote_look;
+	r->k.look_arg = r;
+	r->act = act;
+	if (maps_read(r->k.target, MAPS_PLAIN, &r->maps, &r->err) < 0 ||
+	    gadgets_find(r->k.target, &r->maps, &r->gadgets, &r->err) < 0)
+		kit_die("%s", r->err.text);
+}
+
+int remote_once(struct remote *r)
+{
+	int ret = -ETIMEDOUT;
+
+	for (unsigned i = 0; i < REMOTE_LATE_MAX && ret == -ETIMEDOUT; i++) {
+		memset(&r->err, 0, sizeof(r->err));
+		ret = stopper_once(&r->k);
+		/* The call's own time-out is not one to be tried again. */
+		if (ret == -ETIMEDOUT && r->err.text[0])
+			break;
+	}
+	if (ret < 0 && !r->err.text[0])
+		r->err = r->k.err;
+	return ret;
+}
+
+static int remote_kill(void *arg)
+{
+	shadow_kill(arg);
+	return 0;
+}
+
+void remote_end_shadow(struct remote *r)
+{
+	(void)tracer_run(r->k.tracer, remote_kill, &r->shadow);
+}
+
+void remote_close(struct remote *r)
+{
+	remote_end_shadow(r);
+	maps_free(&r->maps);
+	stopper_close(&r->k);
+}
+
+/* ------------------------------------------------------------------- acts */
+
+int remote_act_asks(struct remote *r, struct call *c)
+{
+	const uint64_t none[6] = { UINT32_MAX };
+	int64_t got = 0;
+	int ret = call_do(c, SYS_getpid, none, &got, &r->err);
+
+	/* With a dead leader the status is another thread's. */
+	if (ret == 0 && !r->k.target->leader_dead && got != r->k.target->status.ns_pid)
+		return err_set(&r->err, -EPROTO, "getpid gave %lld", (long long)got);
+	/* An error is a result like others. */
+	if (ret == 0)
+		ret = call_do(c, SYS_close, none, &got, &r->err);
+	if (ret == 0 && got != -EBADF)
+		return err_set(&r->err, -EPROTO, "close gave %lld", (long long)got);
+	return ret;
+}
+
+int remote_act_calls(struct remote *r, struct call *c)
+{
+	const uint64_t map[6] = { 0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+				  UINT64_MAX, 0 };
+	uint64_t unmap[6] = { 0, 8192 };
+	int64_t got = 0;
+	int ret = remote_act_asks(r, c);
+
+	if (ret == 0)
+		ret = call_do(c, SYS_mmap, map, &got, &r->err);
+	if (ret < 0 || got < 0)
+		return ret < 0 ? ret : err_errno(&r->err, (int)got, "mmap");
+	unmap[0] = (uint64_t)got;
+	ret = call_do(c, SYS_munmap, unmap, &got, &r->err);
+	return ret < 0 || got == 0 ? ret : err_errno(&r->err, (int)got, "munmap");
+}
+
+int remote_act_shadow(struct remote *r, struct call *c)
+{
+	return shadow_make(&r->shadow, c, &r->err);
+}
+
+/* ------------------------------------------------------------------ sweeps */
+
+/* The tool: it says how many steps it made, if it lives. */
+static _Noreturn void sweep_tool(const struct sweep *s, unsigned nth, volatile unsigned *ret_steps)
+{
+	struct sys_fault_plan plan = { .mode = SYS_FAULT_KILL, .nth = nth };
+	struct remote r;
+	int ret;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	remote_open(&r, s->v->pid, s->act);
+	r.method = s->method;
+	sys_fault_arm(&plan);
+	ret = remote_once(&r);
+	if (r.shadow.pid && ret == 0)
+		ret = shadow_open(&r.shadow, r.k.target, &r.err);
+	remote_end_shadow(&r);
+	*ret_steps = (unsigned)sys_fault_calls();
+	sys_fault_disarm();
+	if (ret < 0)
+		printf("# %s\n", r.err.text);
+	remote_close(&r);
+	fflush(NULL);
+	_exit(ret < 0 ? 3 : 0);
+}
+
+static int sweep_wait(pid_t pid)
+{
+	int status = 0;
+
+	for (unsigned i = 0; i < REMOTE_TOOL_MS; i++) {
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return status;
+		kit_sleep_ms(1);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	return -1;
+}
+
+static bool sweep_harm(struct sweep *s, unsigned nth, const char *harm)
+{
+	if (!harm)
+		return false;
+	if (s->harmed++ == 0)
+		snprintf(s->what, sizeof(s->what), "death %u: %s", nth, harm);
+	return true;
+}
+
+void remote_sweep(struct sweep *s)
+{
+	volatile unsigned *steps = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+					MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int status;
+
+	for (unsigned nth = s->first ? s->first : 1;; nth += s->step ? s->step : 1) {
+		pid_t pid;
+
+		fflush(NULL);
+		pid = kit_must(fork());
+		if (pid == 0)
+			sweep_tool(s, nth, steps);
+		status = sweep_wait(pid);
+		if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+			break;
+		s->deaths++;
+		s->last = nth;
+		if (sweep_harm(s, nth, victim_harm_quick(s->v))) {
+			munmap((void *)(uintptr_t)steps, 4096);
+			return;
+		}
+	}
+	s->steps = *steps;
+	s->whole = true;
+	munmap((void *)(uintptr_t)steps, 4096);
+	if (status != 0 && s->harmed == 0)
+		(void)sweep_harm(s, 0, status == -1 ? "the tool hangs" : "the tool failed");
+	(void)sweep_harm(s, 0, victim_harm(s->v));
+}

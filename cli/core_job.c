@@ -89,7 +89,14 @@ int core_job_run(struct core_job *job, struct waiter *w, int progress_fd, struct
 		return r;
 	(void)pthread_join(thread, NULL);
 	(void)close(job->done_fd);
+	/* What was expected was a guess. */
+	if (job->result >= 0)
+		atomic_store(&job->expected_bytes, atomic_load(&job->bytes));
 	core_job_show(job, &progress, waiter_now_ns());
 	progress_end(&progress, waiter_now_ns());
-	return job->result < 0 ? err_set(reterr, job->result, "%s", job->report->message) : 0;
+	if (job->result >= 0)
+		return 0;
+	return err_set(reterr, job->result, "%s", job->report->message[0] ?
+						  job->report->message :
+						  decant_strerror(job->engine));
 }

@@ -59,7 +59,7 @@ void core_report_print(FILE *f, const struct core_result *result, const struct c
 		      result->output, text_bytes(bytes, r->memory_bytes),
 		      text_duration(took, r->total_ns), text_duration(pause, r->pause_ns),
 		      core_strategy_name(r->strategy));
-	if (r->rounds)
+	if (r->rounds && r->strategy == DECANT_STRATEGY_PRECOPY)
 		(void)fprintf(f, ", %u round%s, %s residue", r->rounds, r->rounds == 1 ? "" : "s",
 			      text_bytes(residue, r->residue_bytes));
 	(void)fprintf(f, ")\n");

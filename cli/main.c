@@ -12,6 +12,7 @@
 
 static const struct command commands[] = {
 	{ "copy", cmd_copy, "move bytes from any end to any end" },
+	{ "core", cmd_core, "write a core of a running process, which hardly notices" },
 	{ "explain", cmd_explain, "show the plan of a copy without moving anything" },
 	{ "probe", cmd_probe, "show what this kernel and machine can do" },
 };
@@ -28,7 +29,7 @@ static const struct command *main_find(const char *name)
 
 static void main_help(FILE *f)
 {
-	(void)fputs("Usage: decant COMMAND [OPTION]... [FROM TO]\n\n"
+	(void)fputs("Usage: decant COMMAND [OPTION]... [FROM TO | PID]\n\n"
 		    "Move bulk data with at most one CPU copy, and say when the source may "
 		    "change.\n\n"
 		    "Commands:\n", f);
@@ -42,7 +43,8 @@ static void main_help(FILE *f)
 		    "  decant copy disk.img backup.img\n"
 		    "  there$ decant copy tcp-listen:0.0.0.0:9000 disk.img --checksum\n"
 		    "  here$  decant copy disk.img tcp:there:9000 --checksum --progress\n"
-		    "  here$  decant explain disk.img tcp:there:9000\n\n"
+		    "  here$  decant explain disk.img tcp:there:9000\n"
+		    "  decant core 1234 -o server.core\n\n"
 		    "See `decant help COMMAND`, decant(1) and, for ends, routes and guarantees,\n"
 		    "decant(7).\n", f);
 }

@@ -33,6 +33,21 @@ status 1 "  so is one that takes nothing"
 run example copy-file
 status 2 "  usage"
 
+example_tested core
+if [ "$(id -u)" = 0 ]; then
+	sleep 1000 & PID=$!
+	run example core $PID a-core
+	status 0 "core"
+	prints "it stood still for" "  says for how long"
+	ok "  it is a core" bash -c "readelf -h a-core | grep -q 'CORE (Core file)'"
+	run example core $PID a-core
+	status 1 "  a file that exists is an error"
+	kill $PID
+	run example core $PID another
+	status 1 "  so is a process that is gone"
+	ok "  which leaves no file" test ! -e another
+fi
+
 example_tested send-file
 decant copy tcp-listen::0 got 2>listen & PID=$!
 run example send-file src 127.0.0.1 "$(port_of listen)"

@@ -137,6 +137,16 @@ def members(value):
     return set().union(*map(members, value)) if isinstance(value, list) else set()
 
 
+def core_json():
+    """Results of a core that is made and one that is not, and a forecast."""
+    with subprocess.Popen(["sleep", "1000"]) as victim, tempfile.TemporaryDirectory() as directory:
+        words_of_core = ["core", str(victim.pid), "-o", os.path.join(directory, "core"), "--json"]
+        results = [json.loads(run(*words_of_core)) for _ in range(2)]
+        foreseen = json.loads(run(*words_of_core, "--explain"))
+        victim.kill()
+    return results, foreseen
+
+
 def check_json():
     with tempfile.TemporaryDirectory() as directory:
         events = os.path.join(directory, "events")
@@ -154,9 +164,11 @@ def check_json():
     planned = json.loads(run("explain", "mem:9", "null:", "--json", "--live"))
     refused = json.loads(run("explain", "mem:9", "null:", "--json", "--route", "splice"))
     probed = json.loads(run("probe", "--json"))
+    cored, foreseen = core_json()
     for page, name, values in [
             ("copy", "RESULT", [copied, failed]), ("copy", "EVENTS", lines),
-            ("explain", "RESULT", [planned, refused]), ("probe", "OPTIONS", [probed])]:
+            ("explain", "RESULT", [planned, refused]), ("probe", "OPTIONS", [probed]),
+            ("core", "RESULT", cored), ("core", "FORECAST", [foreseen])]:
         text = section(tree.read(f"man/decant-{page}.1.scd"), name)
         # Members are underlined; the arguments of options are in capitals.
         told = {w for w in re.findall(r"(?<!\w)_(\w+?)_(?!\w)", text) if not w.isupper()}

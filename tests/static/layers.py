@@ -26,10 +26,12 @@ LIBC = re.compile(r"""^(
     str(len|nlen|cmp|ncmp|casecmp|ncasecmp|chr|chrnul|rchr|str|spn|cspn|pbrk|tok_r|sep)|
     stpcpy|stpncpy|strcpy|strncpy|strcat|strerror(name_np|desc_np)?|__ctype_\w+|
     v?snprintf|free|close|qsort|bsearch|abort|__assert_fail|getenv|secure_getenv|
+    sig(empty|fill|add|del)set|sigismember|
     pthread_(mutex|cond|once|self|equal|rwlock|spin|key|setspecific|getspecific)\w*|
     getpid|sysconf|                  # they cannot fail as we use them
     __io_uring_get_cqe|              # behind an inline function of liburing
     __u?(div|mod)ti3|__tls_get_addr|__stack_chk_fail|__errno_location|_GLOBAL_OFFSET_TABLE_|
+    seccomp_(init|release|attr_set|arch_\w+|rule_add|export_bpf)| # no calls but a write()
     (nettle_|XXH)\w+|__\w+_chk)$""", re.X)
 # base/ is below sys/ and has one file for this.
 LIBC_ALLOC = re.compile(r"^(malloc|calloc|realloc|aligned_alloc)$")

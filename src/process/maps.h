@@ -32,7 +32,7 @@ enum vma_flag {
 	VMA_WIPEONFORK = 1 << 7, /* wf */
 	VMA_HUGETLB = 1 << 8,    /* ht */
 	VMA_IO = 1 << 9,         /* io or pf: no pages to be read */
-	VMA_UFFD = 1 << 10,      /* um, uw or ui: registered with a userfaultfd of the target's own */
+	VMA_UFFD = 1 << 10,      /* um, uw or ui: under a userfaultfd of the target's own */
 	VMA_ANON = 1 << 11,      /* private with pages of its own, swapped ones too: the kernel
 				  * has an anon_vma for it */
 	/* from the name */

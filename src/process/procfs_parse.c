@@ -62,7 +62,8 @@ static bool parse_int(const char **at, int *ret)
 
 enum field_kind { FIELD_INT, FIELD_UINT, FIELD_U64, FIELD_HEX, FIELD_FOUR };
 
-#define FIELD(key, kind, member) { key, sizeof(key) - 1, kind, offsetof(struct proc_status, member) }
+#define FIELD(key, kind, member) \
+	{ key, sizeof(key) - 1, kind, offsetof(struct proc_status, member) }
 
 static const struct field {
 	const char *key;

@@ -45,9 +45,9 @@ int refuse_access(const struct refuse_access *a, struct err *reterr)
 		return err_set(reterr, -EPERM, "PID %d: no process may be traced until the next "
 			       "boot (kernel.yama.ptrace_scope is 3)", pid);
 	if (us->cap_effective >> CAP_SYS_PTRACE & 1)
-		return err_set(reterr, -EPERM, "PID %d: not allowed in spite of CAP_SYS_PTRACE: it is "
-			       "in a user namespace not below ours, or a security module forbids it",
-			       pid);
+		return err_set(reterr, -EPERM, "PID %d: not allowed in spite of CAP_SYS_PTRACE: it "
+			       "is in a user namespace not below ours, or a security module "
+			       "forbids it", pid);
 	if (refuse_ids_differ(it->uid, us->uid[3]))
 		return err_set(reterr, -EPERM, "PID %d: belongs to user %u and we are %u: run as "
 			       "that user, or with CAP_SYS_PTRACE", pid, it->uid[1], us->uid[3]);
@@ -67,8 +67,8 @@ int refuse_access(const struct refuse_access *a, struct err *reterr)
 	if (a->yama_scope == 2)
 		return err_set(reterr, -EPERM, "PID %d: kernel.yama.ptrace_scope is 2; "
 			       "CAP_SYS_PTRACE is needed", pid);
-	return err_set(reterr, -EPERM, "PID %d: not allowed: a security module forbids it, or it is "
-		       "in another user namespace; CAP_SYS_PTRACE may be needed", pid);
+	return err_set(reterr, -EPERM, "PID %d: not allowed: a security module forbids it, or it "
+		       "is in another user namespace; CAP_SYS_PTRACE may be needed", pid);
 }
 
 int refuse_traced(pid_t pid, pid_t tracer, const char *name, struct err *reterr)

@@ -24,7 +24,7 @@ int refuse_state(const struct proc_status *st, const struct proc_stat *stat, str
 /* What the kernel looked at when it did not let us. */
 struct refuse_access {
 	const struct proc_status *self, *target;
-	bool not_dumpable;       /* /proc/PID does not belong to the target's user */
+	bool not_dumpable;       /* its files in /proc do not belong to its user */
 	int yama_scope;          /* kernel.yama.ptrace_scope; -1: no Yama */
 };
 /* -EPERM */

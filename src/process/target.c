@@ -73,8 +73,8 @@ static int target_find(struct target *t, struct err *reterr)
 	if (r >= 0)
 		t->pidfd = r;
 	if (t->pid == sys_getpid())
-		return err_set(reterr, -ENOTSUP, "PID %d: is this process itself, which cannot stop "
-			       "and go on reading", (int)t->pid);
+		return err_set(reterr, -ENOTSUP, "PID %d: is this process itself, which cannot "
+			       "stop and go on reading", (int)t->pid);
 	if (r == -ESRCH)
 		return err_set(reterr, -ESRCH, "PID %d: no such process", (int)t->pid);
 	if (r == -EINVAL || r == -ENOENT)
@@ -83,8 +83,8 @@ static int target_find(struct target *t, struct err *reterr)
 		return err_errno(reterr, r, "PID %d: pidfd_open", (int)t->pid);
 	r = target_dir(t->pid);
 	if (r == -ENOENT && sys_pidfd_send_signal(t->pidfd, 0, NULL, 0) != -ESRCH)
-		return err_set(reterr, -EPERM, "PID %d: /proc does not show it (hidepid, or a /proc "
-			       "of other PIDs than ours)", (int)t->pid);
+		return err_set(reterr, -EPERM, "PID %d: /proc does not show it (hidepid, or a "
+			       "/proc of other PIDs than ours)", (int)t->pid);
 	if (r < 0 && r != -ENOENT)
 		return err_errno(reterr, r, "PID %d: /proc", (int)t->pid);
 	t->proc_fd = r;
@@ -148,12 +148,12 @@ static int target_denied(const struct target *t, struct err *reterr)
 {
 	struct proc_status self = { .pid = 0 };
 	char scope[16];
-	struct stat owner;
+	struct statx mem;
 	int dir = sys_open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	struct refuse_access a = {
 		.self = &self, .target = &t->status, .yama_scope = -1,
-		.not_dumpable = sys_fstat(t->proc_fd, &owner) == 0 &&
-				owner.st_uid != t->status.uid[1],
+		.not_dumpable = sys_statx(t->task_fd, "mem", 0, STATX_UID, &mem) == 0 &&
+				mem.stx_uid != t->status.uid[1],
 	};
 
 	if (dir >= 0) {
@@ -246,14 +246,15 @@ int target_open(struct target **ret, pid_t pid, struct caps *caps, struct err *r
 
 void target_close(struct target *t)
 {
-	int *fds[] = { &t->pidfd, &t->proc_fd, &t->task_fd, &t->mem_fd, &t->pagemap_fd };
 	size_t i;
 
 	if (!t)
 		return;
+	const int fds[] = { t->pidfd, t->proc_fd, t->task_fd, t->mem_fd, t->pagemap_fd };
+
 	for (i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
-		if (*fds[i] >= 0)
-			(void)sys_close(*fds[i]);
+		if (fds[i] >= 0)
+			(void)sys_close(fds[i]);
 	free(t);
 }
 

@@ -16,7 +16,7 @@
 
 struct target {
 	pid_t pid;               /* thread group, as we see it */
-	pid_t live;              /* a thread whose /proc entries work: pid, unless the leader is dead */
+	pid_t live;              /* a thread whose files in /proc work: pid, but for a dead leader */
 	bool leader_dead;
 	int pidfd;
 	int proc_fd;             /* /proc/PID */

@@ -13,8 +13,8 @@
 
 #include "process/target.h"
 
-/* Room for mappings at a fixed address, far from all others. */
-#define FORKED_AT ((char *)0x600000000000)
+/* Room for mappings at a fixed address, far from all others (and AddressSanitizer's). */
+#define FORKED_AT ((char *)0x200000000000)
 
 struct forked {
 	pid_t pid;

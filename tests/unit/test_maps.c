@@ -358,7 +358,7 @@ static void victim_end(struct target *t)
 	caps = NULL;
 }
 
-#define AT ((char *)0x600000000000)
+#define AT ((char *)0x200000000000)
 
 static void *put(size_t at, size_t len, int prot, int flags, int fd)
 {

@@ -15,6 +15,7 @@
 
 #define CAPTURE_SAMPLE_NS 50000000ull
 #define CAPTURE_SAMPLE_PLAN_NS 200000000ull
+#define CAPTURE_NAMED_BYTES (1ull << 20)   /* less in the stop is no reason */
 #define CAPTURE_FLAGS (DECANT_CAPTURE_ALL | DECANT_CAPTURE_BEST_EFFORT | \
 		       DECANT_CAPTURE_FILTER | DECANT_CAPTURE_ZSTD | DECANT_CAPTURE_UNSAFE)
 
@@ -137,6 +138,8 @@ static void capture_init(struct capture *c, struct decant *d, struct decant_targ
 		.cpu_begin_ns = sys_process_cpu_ns(),
 		.pause_max_ns = o->pause_max_ns ? o->pause_max_ns : CAPTURE_PAUSE_DEFAULT_NS,
 	};
+	c->bounded = !(o->flags & DECANT_CAPTURE_BEST_EFFORT) &&
+		     (o->strategy == DECANT_STRATEGY_AUTO || o->pause_max_ns);
 	if (o->timeout_ns)
 		c->deadline_ns = c->begin_ns + o->timeout_ns;
 }
@@ -188,6 +191,7 @@ static void capture_why(struct capture *c, const char *fmt, ...)
 static int capture_nothing_fits(struct capture *c, const struct decant_capture_plan *p)
 {
 	const struct decant_forecast *best = NULL;
+	bool much = p->stopped_bytes >= CAPTURE_NAMED_BYTES;
 
 	for (unsigned i = 0; i < 3; i++)
 		if (p->forecasts[i].possible &&
@@ -197,8 +201,7 @@ static int capture_nothing_fits(struct capture *c, const struct decant_capture_p
 		       "about %.1f ms%s%s", (double)c->pause_max_ns / 1e6,
 		       best ? forecast_name(best->strategy) : "none",
 		       best ? (double)best->pause_ns / 1e6 : 0.0,
-		       p->stopped_bytes ? ", for it copies " : "",
-		       p->stopped_bytes ? p->stopped_why : "");
+		       much ? ", for it copies in the stop: " : "", much ? p->stopped_why : "");
 }
 
 /* The strategy that was asked for, or the best of those that can be. */
@@ -209,7 +212,7 @@ static int capture_choose(struct capture *c, uint32_t *ret)
 	int r;
 
 	capture_why(c, "asked for");
-	if (c->o->strategy != DECANT_STRATEGY_AUTO && !c->o->pause_max_ns) {
+	if (c->o->strategy != DECANT_STRATEGY_AUTO && !c->bounded) {
 		*ret = c->o->strategy;
 		return 0;
 	}
@@ -220,8 +223,7 @@ static int capture_choose(struct capture *c, uint32_t *ret)
 	if (c->o->strategy != DECANT_STRATEGY_AUTO) {
 		asked = &p.forecasts[c->o->strategy - DECANT_STRATEGY_PRECOPY];
 		*ret = c->o->strategy;
-		if (asked->possible && asked->pause_ns > c->pause_max_ns &&
-		    !(c->o->flags & DECANT_CAPTURE_BEST_EFFORT))
+		if (asked->possible && asked->pause_ns > c->pause_max_ns)
 			return capture_nothing_fits(c, &p);
 		return 0;
 	}
@@ -231,7 +233,7 @@ static int capture_choose(struct capture *c, uint32_t *ret)
 			    (double)c->pause_max_ns / 1e6);
 		return 0;
 	}
-	if (!(c->o->flags & DECANT_CAPTURE_BEST_EFFORT))
+	if (c->bounded)
 		return capture_nothing_fits(c, &p);
 	for (unsigned i = 0; i < 3; i++)
 		if (p.forecasts[i].possible &&
@@ -265,7 +267,6 @@ static int capture_turn(struct capture *c)
 static int capture_diverged(struct capture *c)
 {
 	struct decant_capture_plan p = DECANT_CAPTURE_PLAN_INIT;
-	bool best_effort = c->o->flags & DECANT_CAPTURE_BEST_EFFORT;
 	int r;
 
 	if (c->o->strategy == DECANT_STRATEGY_PRECOPY)
@@ -275,7 +276,9 @@ static int capture_diverged(struct capture *c)
 	r = look_forecast(c, 0, &p);
 	if (r < 0)
 		return r;
-	if (!p.forecasts[1].possible || (p.forecasts[1].pause_ns > c->pause_max_ns && !best_effort))
+	/* It was tried, whatever the forecast still says. */
+	p.forecasts[0].possible = 0;
+	if (!p.forecasts[1].possible || (p.forecasts[1].pause_ns > c->pause_max_ns && c->bounded))
 		return capture_nothing_fits(c, &p);
 	return capture_turn(c);
 }

@@ -52,7 +52,9 @@ struct capture {
 	struct err err;
 
 	bool stream;             /* the sink cannot be written at offsets */
-	uint64_t begin_ns, deadline_ns, pause_max_ns;
+	uint64_t begin_ns, deadline_ns;
+	uint64_t pause_max_ns;   /* what is aimed at ... */
+	bool bounded;            /* ... and must be kept: not for a strategy chosen without a bound */
 	uint64_t cpu_begin_ns;
 	uint32_t filter;
 

@@ -13,6 +13,9 @@
 #define LOOK_ROOM_PIECES 4096
 #define LOOK_STOP_ROOM_MAX (1ull << 30)   /* more is made in the stop, if it comes to that */
 
+const char look_no_track[] = "this kernel has neither PAGEMAP_SCAN with asynchronous write "
+			     "protection nor soft-dirty bits (or they are masked)";
+
 static int look_text(struct capture *c)
 {
 	int r = procfs_read(c->t->task_fd, "auxv", &c->auxv);
@@ -42,14 +45,6 @@ int look_target(struct capture *c)
 	return look_text(c);
 }
 
-/* The scope as it is now, from outside. */
-static int look_scope(struct capture *c, enum scope_cover cover)
-{
-	int r = capture_scope_now(c, cover);
-
-	return r;
-}
-
 static int look_there(struct capture *c, const struct scope_part *p, struct pages_found *found)
 {
 	const struct vma *v = &c->maps.v[p->vma];
@@ -65,7 +60,7 @@ static int look_stopped(struct capture *c, enum scope_cover cover, uint64_t *ret
 			const char **ret_why)
 {
 	uint64_t most = 0;
-	int r = look_scope(c, cover);
+	int r = capture_scope_now(c, cover);
 
 	*ret_bytes = 0;
 	for (size_t i = 0; i < c->scope.n && r >= 0; i++) {
@@ -103,7 +98,7 @@ int look_room(struct capture *c, enum scope_cover cover)
 static int look_private(struct capture *c, struct forecast_facts *f)
 {
 	struct pages_found found = { .there = &c->written };
-	int r = look_scope(c, SCOPE_COVER_TRACK);
+	int r = capture_scope_now(c, SCOPE_COVER_TRACK);
 
 	ranges_clear(&c->written);
 	for (size_t i = 0; i < c->scope.n && r >= 0; i++) {
@@ -121,12 +116,10 @@ static int look_private(struct capture *c, struct forecast_facts *f)
 
 static void look_possible(struct capture *c, struct forecast_facts *f)
 {
-	static const char none[] = "this kernel has neither PAGEMAP_SCAN with asynchronous write "
-				   "protection nor soft-dirty bits (or they are masked)";
 	enum track_kind kind = track_best(c->caps);
 
 	if (kind == TRACK_NONE)
-		f->no_track = none;
+		f->no_track = look_no_track;
 	else if (kind == TRACK_WP && !c->has_gadgets)
 		f->no_track = c->gadgets_err.text;
 	if (!c->has_gadgets)

@@ -9,6 +9,9 @@
 #include "capture/capture.h"
 #include "capture/forecast.h"
 
+/* Why TRACK_NONE. */
+extern const char look_no_track[];
+
 /* Mappings, gadgets, pinned memory, filter, arguments. */
 int look_target(struct capture *c);
 /*

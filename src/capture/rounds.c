@@ -8,6 +8,7 @@
 
 #include "base/checked.h"
 #include "capture/capture.h"
+#include "capture/look.h"
 #include "capture/objects.h"
 #include "sys/sys.h"
 
@@ -291,11 +292,11 @@ static int rounds_take(struct capture *c, bool *ret_diverges)
 		r = rounds_run(c, &bytes, rounds_limit(c));
 		if (r < 0)
 			return r;
-		l.force = (c->o->flags & DECANT_CAPTURE_BEST_EFFORT) && i + 1 == ROUNDS_STOPS_MAX;
-		if (bytes > rounds_limit(c) && !l.force) {
-			*ret_diverges = true;
-			return 0;
-		}
+		/* Of the automatic choice's two ways the other one is better then. */
+		l.force = !c->bounded && c->o->strategy != DECANT_STRATEGY_AUTO &&
+			  (bytes > rounds_limit(c) || i + 1 == ROUNDS_STOPS_MAX);
+		if (bytes > rounds_limit(c) && !l.force)
+			break;
 		r = keep_reserve(&c->keep, max_u64(ROUNDS_KEEP_BYTES, bytes * 4),
 				 ROUNDS_KEEP_PIECES);
 		if (r >= 0)
@@ -320,6 +321,8 @@ int capture_precopy(struct capture *c, bool *ret_diverges)
 	int r;
 
 	*ret_diverges = false;
+	if (track_best(c->caps) == TRACK_NONE)
+		return err_set(&c->err, -ENOTSUP, "precopy: %s", look_no_track);
 	(void)snprintf(c->report->tracking, sizeof(c->report->tracking), "%s",
 		       track_best(c->caps) == TRACK_SOFT_DIRTY ? "soft-dirty" : "wp");
 	r = capture_in_tracer(c, rounds_open, c);

@@ -68,7 +68,8 @@ struct stop {
 #define STOP_INIT { 0 }
 
 struct stop_options {
-	uint64_t timeout_ns;     /* for one try to get all threads to stand still; then all go on */
+	uint64_t timeout_ns;     /* for one try to get all threads to stand still (50 us for each
+				  * are added); then all go on */
 };
 
 /*

@@ -116,7 +116,7 @@ static void many_case(const void *arg)
 	     (unsigned long long)k.pause_max_ns / 1000);
 	/* The shortest, for others use this machine too. */
 	if (!kit_slow_build())
-		ok(k.pause_min_ns < UINT64_C(1000000) + n * UINT64_C(40000),
+		ok(k.pause_min_ns < UINT64_C(1000000) + n * UINT64_C(60000),
 		   "the pause grows with the threads, not with their square");
 	is_str(victim_harm(&v), NULL, "no harm");
 	stopper_close(&k);
@@ -650,7 +650,7 @@ static void tool_case(const void *arg)
 static void faults_case(const void *arg)
 {
 	unsigned long n = 0, fired;
-	unsigned failed = 0;
+	unsigned failed = 0, late = 0;
 	struct stopper k;
 	struct victim v;
 
@@ -660,13 +660,14 @@ static void faults_case(const void *arg)
 		int r;
 
 		stopper_open(&k, v.pid);
-		k.timeout_ns = 20000000;
-		need(stopper_once(&k) == 0, "a stop without faults: %s", k.err.text);
+		need(stopper_run(&k, 1, 100) == 0, "a stop without faults: %s", k.err.text);
+		k.timeout_ns = 30000000;
 		k.err.text[0] = '\0';
 		sys_fault_arm(&plan);
 		r = stopper_once(&k);
 		fired = sys_fault_fired();
 		sys_fault_disarm();
+		late += r == -ETIMEDOUT;
 		if (r < 0 && r != -EOWNERDEAD) {
 			failed++;
 			ok(k.err.text[0], "fault %lu, %s: %d has a sentence", n,
@@ -680,7 +681,7 @@ static void faults_case(const void *arg)
 	ok(n > 15 && failed > 5, "control: there were faults");
 	is_str(victim_harm(&v), NULL, "no harm");
 	/* Registers that cannot be read cannot be set right. */
-	ok(v.report->eintr <= 1, "no EINTR but that, %llu", (unsigned long long)v.report->eintr);
+	ok(v.report->eintr <= late, "no EINTR but that, %llu", (unsigned long long)v.report->eintr);
 	victim_end(&v);
 }
 #endif

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # make demo: what decant is for, in a minute.
 #	tools/demo.sh [MIB]
-# A file of MIB (1024) is made in $TMPDIR (/var/tmp) and removed again.
+# A file of MIB (1024), and cores of half that, are made in $TMPDIR (/var/tmp)
+# and removed again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -180,3 +181,7 @@ make_file
 senders=(decant cat)
 command -v socat >/dev/null && senders+=(socat)
 compare "${senders[@]}"
+rm -f "$dir/file"
+
+say "4. A core of a Redis server that goes on serving, and what its clients notice."
+tools/demo-core.sh "$decant" "$dir" "$((mib / 2))"

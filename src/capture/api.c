@@ -211,6 +211,10 @@ static int capture_choose(struct capture *c, uint32_t *ret)
 	const struct decant_forecast *best = NULL, *asked;
 	int r;
 
+	if (c->frozen && (c->o->strategy == DECANT_STRATEGY_FORK ||
+			  (c->o->strategy == DECANT_STRATEGY_PRECOPY &&
+			   track_best(c->caps) == TRACK_WP)))
+		return err_set(&c->err, -ENOTSUP, "process %d: %s", (int)c->t->pid, look_frozen);
 	capture_why(c, "asked for");
 	if (c->o->strategy != DECANT_STRATEGY_AUTO && !c->bounded) {
 		*ret = c->o->strategy;
@@ -227,12 +231,14 @@ static int capture_choose(struct capture *c, uint32_t *ret)
 			return capture_nothing_fits(c, &p);
 		return 0;
 	}
-	if (*ret != DECANT_STRATEGY_AUTO) {
+	if (c->frozen)
+		capture_why(c, "its cgroup is frozen: no pause hurts it");
+	else if (*ret != DECANT_STRATEGY_AUTO)
 		capture_why(c, "a pause of about %.1f ms expected, %.1f ms allowed",
 			    (double)p.forecasts[*ret - DECANT_STRATEGY_PRECOPY].pause_ns / 1e6,
 			    (double)c->pause_max_ns / 1e6);
+	if (*ret != DECANT_STRATEGY_AUTO)
 		return 0;
-	}
 	if (c->bounded)
 		return capture_nothing_fits(c, &p);
 	for (unsigned i = 0; i < 3; i++)

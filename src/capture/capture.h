@@ -63,6 +63,7 @@ struct capture {
 	struct gadgets gadgets;
 	bool has_gadgets;
 	struct err gadgets_err;  /* why not */
+	bool frozen;             /* its cgroup: it does not run, so no pause hurts it */
 	struct call *call;
 	struct track *track;
 	struct shadow shadow;

@@ -87,8 +87,10 @@ static uint32_t forecast_choose(const struct forecast_facts *f,
 	bool pre_ok = pre->possible && pre->pause_ns <= f->pause_max_ns;
 	bool fork_ok = fork->possible && fork->pause_ns <= f->pause_max_ns;
 
+	if (f->frozen)
+		return DECANT_STRATEGY_STOP;
 	/* A shadow is read once and splits no huge page that is not written to. */
-	if (fork_ok && (!pre_ok || (f->private_bytes <= FORECAST_SMALL_BYTES &&
+	if (fork_ok && (!pre_ok || (f->private_bytes <= FORECAST_SMALL_BYTES && !f->fork_shows &&
 				    fork->pause_ns <= FORECAST_SMALL_PAUSE_NS)))
 		return DECANT_STRATEGY_FORK;
 	if (pre_ok)

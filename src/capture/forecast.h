@@ -21,8 +21,9 @@ struct forecast_facts {
 	unsigned threads, mappings;
 	const char *no_track, *no_fork; /* why not; NULL: possible */
 	uint64_t pause_max_ns;
-	bool bounded;                /* pause_max_ns holds for a chosen strategy, too */
+	bool fork_shows;             /* a shadow would be seen as a child (init of a pid namespace) */
 	bool stream;
+	bool frozen;                 /* it does not run: a stop of any length is none */
 };
 
 /* Fills ret->forecasts and ret->strategy. */

@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "capture/capture.h"
+#include "capture/look.h"
 #include "capture/objects.h"
 #include "sys/sys.h"
 
@@ -66,8 +67,10 @@ int capture_open_call(struct capture *c)
 	bool unsafe = c->o->flags & DECANT_CAPTURE_UNSAFE;
 	int r;
 
+	if (c->frozen)
+		return err_set(&c->err, -ENOTSUP, "process %d: %s", (int)c->t->pid, look_frozen);
 	if (!c->has_gadgets)
-		return -ENOTSUP;
+		return err_set(&c->err, -ENOTSUP, "%s", c->gadgets_err.text);
 	r = call_open(&c->call, &c->stop, &c->before, &c->gadgets, CALL_FRAME, &c->err);
 	if (r == -ENOTSUP && unsafe)
 		r = call_open(&c->call, &c->stop, &c->before, &c->gadgets, CALL_PLAIN, &c->err);

@@ -13,6 +13,8 @@
 #define LOOK_ROOM_PIECES 4096
 #define LOOK_STOP_ROOM_MAX (1ull << 30)   /* more is made in the stop, if it comes to that */
 
+const char look_frozen[] = "its cgroup is frozen: it makes no system call for us (a stop costs it "
+			   "nothing: use that)";
 const char look_no_track[] = "this kernel has neither PAGEMAP_SCAN with asynchronous write "
 			     "protection nor soft-dirty bits (or they are masked)";
 
@@ -42,6 +44,7 @@ int look_target(struct capture *c)
 	(void)pages_pinned(c->t, &c->pinned, &err);
 	c->filter = c->o->flags & DECANT_CAPTURE_FILTER ? c->o->filter :
 							  target_coredump_filter(c->t);
+	c->frozen = target_frozen(c->t);
 	return look_text(c);
 }
 
@@ -124,6 +127,11 @@ static void look_possible(struct capture *c, struct forecast_facts *f)
 		f->no_track = c->gadgets_err.text;
 	if (!c->has_gadgets)
 		f->no_fork = c->gadgets_err.text;
+	if (c->frozen) {
+		f->no_fork = look_frozen;
+		if (kind == TRACK_WP)
+			f->no_track = look_frozen;
+	}
 }
 
 int look_forecast(struct capture *c, uint64_t sample_ns, struct decant_capture_plan *ret)
@@ -134,6 +142,8 @@ int look_forecast(struct capture *c, uint64_t sample_ns, struct decant_capture_p
 		.dirty_bytes_per_s = UINT64_MAX,
 		.pause_max_ns = c->pause_max_ns,
 		.stream = c->stream,
+		.fork_shows = c->t->status.ns_pid == 1,
+		.frozen = c->frozen,
 	};
 	int r = look_stopped(c, SCOPE_COVER_FORK, &f.stopped_bytes[1], &f.stopped_why[1]);
 

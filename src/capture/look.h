@@ -9,8 +9,8 @@
 #include "capture/capture.h"
 #include "capture/forecast.h"
 
-/* Why TRACK_NONE. */
-extern const char look_no_track[];
+/* Why TRACK_NONE; why nothing but the stop. */
+extern const char look_no_track[], look_frozen[];
 
 /* Mappings, gadgets, pinned memory, filter, arguments. */
 int look_target(struct capture *c);

@@ -312,6 +312,20 @@ static bool target_thread_in_vfork(const struct target *t, pid_t tid)
 	       flags & CLONE_VFORK;
 }
 
+bool target_frozen(const struct target *t)
+{
+	struct proc_stat st;
+	char text[64];
+
+	if (target_text(t->task_fd, "wchan", text, sizeof(text)) <= 0 ||
+	    procfs_stat(t->task_fd, &st) < 0)
+		return false;
+	/* cgroup v2: do_freezer_trap(), which may be part of get_signal(), where
+	 * nothing else sleeps but what is stopped (T, t); v1: __refrigerator(). */
+	return strstr(text, "freez") || strstr(text, "refrigerator") ||
+	       (st.state == 'S' && strcmp(text, "get_signal") == 0);
+}
+
 bool target_in_vfork(const struct target *t)
 {
 	pid_t *tids = NULL;

@@ -49,6 +49,8 @@ bool target_gone(const struct target *t);
 bool target_execed(const struct target *t);
 /* A thread of it is in vfork (state D, in the kernel's clone) right now. */
 bool target_in_vfork(const struct target *t);
+/* Its cgroup is frozen: it can be stopped, but makes no system call for us. */
+bool target_frozen(const struct target *t);
 /* Mask of /proc/PID/coredump_filter; the kernel's default (0x33) where it cannot be read. */
 uint32_t target_coredump_filter(const struct target *t);
 

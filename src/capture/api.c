@@ -9,13 +9,12 @@
 
 #include "base/checked.h"
 #include "capture/capture.h"
+#include "capture/choose.h"
 #include "capture/look.h"
 #include "capture/objects.h"
 #include "sys/sys.h"
 
-#define CAPTURE_SAMPLE_NS 50000000ull
 #define CAPTURE_SAMPLE_PLAN_NS 200000000ull
-#define CAPTURE_NAMED_BYTES (1ull << 20)   /* less in the stop is no reason */
 #define CAPTURE_FLAGS (DECANT_CAPTURE_ALL | DECANT_CAPTURE_BEST_EFFORT | \
 		       DECANT_CAPTURE_FILTER | DECANT_CAPTURE_ZSTD | DECANT_CAPTURE_UNSAFE)
 
@@ -173,120 +172,6 @@ static int capture_prepare(struct capture *c)
 	if (r >= 0)
 		r = look_target(c);
 	return r;
-}
-
-/* ------------------------------------------------------------- the choice */
-
-static void capture_why(struct capture *c, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-static void capture_why(struct capture *c, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(c->report->message, sizeof(c->report->message), fmt, ap);
-	va_end(ap);
-}
-
-static int capture_nothing_fits(struct capture *c, const struct decant_capture_plan *p)
-{
-	const struct decant_forecast *best = NULL;
-	bool much = p->stopped_bytes >= CAPTURE_NAMED_BYTES;
-
-	for (unsigned i = 0; i < 3; i++)
-		if (p->forecasts[i].possible &&
-		    (!best || p->forecasts[i].pause_ns < best->pause_ns))
-			best = &p->forecasts[i];
-	return err_set(&c->err, -E2BIG, "no strategy stays below a pause of %.1f ms: %s would take "
-		       "about %.1f ms%s%s", (double)c->pause_max_ns / 1e6,
-		       best ? forecast_name(best->strategy) : "none",
-		       best ? (double)best->pause_ns / 1e6 : 0.0,
-		       much ? ", for it copies in the stop: " : "", much ? p->stopped_why : "");
-}
-
-/* The strategy that was asked for, or the best of those that can be. */
-static int capture_choose(struct capture *c, uint32_t *ret)
-{
-	struct decant_capture_plan p = DECANT_CAPTURE_PLAN_INIT;
-	const struct decant_forecast *best = NULL, *asked;
-	int r;
-
-	if (c->frozen && (c->o->strategy == DECANT_STRATEGY_FORK ||
-			  (c->o->strategy == DECANT_STRATEGY_PRECOPY &&
-			   track_best(c->caps) == TRACK_WP)))
-		return err_set(&c->err, -ENOTSUP, "process %d: %s", (int)c->t->pid, look_frozen);
-	capture_why(c, "asked for");
-	if (c->o->strategy != DECANT_STRATEGY_AUTO && !c->bounded) {
-		*ret = c->o->strategy;
-		return 0;
-	}
-	r = look_forecast(c, c->o->strategy == DECANT_STRATEGY_AUTO ? CAPTURE_SAMPLE_NS : 0, &p);
-	if (r < 0)
-		return r;
-	*ret = p.strategy;
-	if (c->o->strategy != DECANT_STRATEGY_AUTO) {
-		asked = &p.forecasts[c->o->strategy - DECANT_STRATEGY_PRECOPY];
-		*ret = c->o->strategy;
-		if (asked->possible && asked->pause_ns > c->pause_max_ns)
-			return capture_nothing_fits(c, &p);
-		return 0;
-	}
-	if (c->frozen)
-		capture_why(c, "its cgroup is frozen: no pause hurts it");
-	else if (*ret != DECANT_STRATEGY_AUTO)
-		capture_why(c, "a pause of about %.1f ms expected, %.1f ms allowed",
-			    (double)p.forecasts[*ret - DECANT_STRATEGY_PRECOPY].pause_ns / 1e6,
-			    (double)c->pause_max_ns / 1e6);
-	if (*ret != DECANT_STRATEGY_AUTO)
-		return 0;
-	if (c->bounded)
-		return capture_nothing_fits(c, &p);
-	for (unsigned i = 0; i < 3; i++)
-		if (p.forecasts[i].possible &&
-		    (!best || p.forecasts[i].pause_ns < best->pause_ns))
-			best = &p.forecasts[i];
-	*ret = best ? best->strategy : DECANT_STRATEGY_STOP;
-	capture_why(c, "nothing stays below %.1f ms: the shortest pause, about %.1f ms",
-		    (double)c->pause_max_ns / 1e6, best ? (double)best->pause_ns / 1e6 : 0.0);
-	return 0;
-}
-
-/* Rounds that do not shrink: what they wrote is of no use to a shadow's image. */
-static int capture_turn(struct capture *c)
-{
-	int r = writer_flush(c->writer, &c->err);
-
-	if (r >= 0)
-		r = sys_ftruncate(c->sink->fd, 0);
-	if (r < 0)
-		return c->err.text[0] ? r : capture_fail(c, r, "emptying the image");
-	ranges_clear(&c->in_file);
-	ranges_clear(&c->stale);
-	ranges_clear(&c->again);
-	keep_clear(&c->keep);
-	c->report->strategy = DECANT_STRATEGY_FORK;
-	capture_why(c, "its memory is written faster than rounds can copy it");
-	r = look_room(c, SCOPE_COVER_FORK);
-	return r < 0 ? r : capture_fork(c);
-}
-
-static int capture_diverged(struct capture *c)
-{
-	struct decant_capture_plan p = DECANT_CAPTURE_PLAN_INIT;
-	int r;
-
-	if (c->o->strategy == DECANT_STRATEGY_PRECOPY)
-		return err_set(&c->err, -E2BIG, "precopy: the target writes faster than it can be "
-			       "copied within a pause of %.1f ms; fork does not depend on that",
-			       (double)c->pause_max_ns / 1e6);
-	r = look_forecast(c, 0, &p);
-	if (r < 0)
-		return r;
-	/* It was tried, whatever the forecast still says. */
-	p.forecasts[0].possible = 0;
-	if (!p.forecasts[1].possible || (p.forecasts[1].pause_ns > c->pause_max_ns && c->bounded))
-		return capture_nothing_fits(c, &p);
-	return capture_turn(c);
 }
 
 static enum scope_cover capture_cover(uint32_t strategy)

@@ -14,7 +14,7 @@
 
 #include "lib/kit.h"
 
-#define TAKE_LIMIT_NS 60000000000ULL
+#define TAKE_LIMIT_NS 25000000000ULL
 #define TAKE_WORDS_MAX 40
 
 bool take_by_gcore(void)

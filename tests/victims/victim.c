@@ -54,6 +54,9 @@ static void victim_as_init(void)
 		victim_die("fork");
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* Nobody may take the outer process for the victim. */
+		while (!*(volatile int32_t *)&report->host_pid)
+			usleep(100);
 		return;
 	}
 	report->host_pid = pid;
@@ -101,6 +104,10 @@ void victim_start(int *argc, char **argv)
 {
 	const char *name = victim_text(*argc, argv, "--name", NULL);
 
+	if (victim_flag(*argc, argv, "--help")) {
+		puts("runs until it is killed; its options are said in its source");
+		exit(0);
+	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	victim_map((int)victim_option(*argc, argv, "--report-fd", UINT64_MAX));
 	if (victim_flag(*argc, argv, "--mount-ns"))

@@ -4,13 +4,14 @@
 #	tools/bench.sh [OPTION of decant-bench...]
 # BENCH_QUICK=1: the main cases, two minutes.  BENCH_DIR: a directory on the disk that is
 # measured ($TMPDIR or /var/tmp; ext4 is what the names of the cases say).
-# What was measured is in build/bench.json, the chart in build/bench.svg.
+# What was measured is in build/bench.json, the chart in build/bench.svg; of cores, in
+# build/bench-core.json.
 set -eu
 cd "$(dirname "$0")/.."
 out=build
 
 [ -f $out/build.ninja ] || meson setup $out
-ninja -C $out bench/decant-bench >/dev/null
+ninja -C $out bench/decant-bench bench/decant-bench-victim decant >/dev/null
 case $(meson configure $out 2>/dev/null | sed -n 's/^ *b_sanitize *\([a-z,]*\).*/\1/p') in
 none | '') ;;
 *) echo "bench: $out is built with a sanitizer: its numbers mean nothing" >&2 ;;
@@ -19,3 +20,8 @@ esac
 [ -z "${BENCH_DIR-}" ] || set -- --dir "$BENCH_DIR" "$@"
 $out/bench/decant-bench --json $out/bench.json "$@"
 bench/report.py $out/bench.json --svg $out/bench.svg
+core=
+[ -z "${BENCH_QUICK-}" ] || core="--quick"
+[ -z "${BENCH_DIR-}" ] || core="$core --dir $BENCH_DIR"
+# shellcheck disable=SC2086
+bench/core.py $core --json $out/bench-core.json $out

@@ -130,6 +130,7 @@ run decant core "$VICTIM" --mask uffd_wp_async,soft_dirty --json -o masked
 is "without tracking: fork" "$(json "$OUT" 'o["strategy"]')" fork
 is_core "  a core" masked
 rm -f masked
+fails "soft-dirty" decant core "$VICTIM" --mask uffd_wp_async,soft_dirty --strategy precopy
 run decant core "$VICTIM" -v
 status 0 "--verbose"
 says "strategy " "  says the strategy"

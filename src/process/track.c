@@ -2,19 +2,15 @@
 #include "process/track.h"
 
 #include <errno.h>
-#include <string.h>
-#include <sys/syscall.h>
+#include <sys/mman.h>
 
 #include "base/checked.h"
-#include "process/call.h"
 #include "process/track_state.h"
 #include "sys/proc.h"
 #include "sys/sys.h"
 #include "uapi/pagemap.h"
 #include "uapi/userfaultfd.h"
 
-/* A pidfd of one thread (PIDFD_THREAD, Linux 6.9). */
-#define TRACK_PIDFD_THREAD O_EXCL
 /*
  * Unregistering holds the target's mmap lock for writing: 0.2 ms for so many
  * pages that are there.
@@ -64,12 +60,19 @@ bool track_can(enum track_kind kind, const struct vma *v, const char **why)
 
 /* ----------------------------------------------------------------- opening */
 
+/*
+ * In the tracer, which may be killed at any time: not by malloc(), whose lock
+ * would stay taken.
+ */
 static struct track *track_new(const struct target *t, enum track_kind kind, int uffd)
 {
-	struct track *tr = sys_calloc(1, sizeof(*tr));
+	struct track *tr;
+	void *p = NULL;
 
-	if (!tr)
+	if (sys_mmap(&p, NULL, sizeof(*tr), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		     -1, 0) < 0)
 		return NULL;
+	tr = p;
 	tr->kind = kind;
 	tr->target = t;
 	tr->uffd = uffd;
@@ -94,46 +97,6 @@ int track_adopt(struct track **ret, const struct target *t, int uffd, struct err
 	return 0;
 }
 
-/*
- * The descriptor is the thread's: where threads have tables of their own, or
- * the leader is dead, a pidfd of the process would look into another table.
- */
-static int track_fetch(const struct target *t, pid_t tid, int fd)
-{
-	int pidfd = sys_pidfd_open(tid, TRACK_PIDFD_THREAD), r;
-
-	if (pidfd < 0 && (pidfd != -EINVAL || tid != t->pid))
-		return pidfd;
-	r = sys_pidfd_getfd(pidfd < 0 ? t->pidfd : pidfd, fd, 0);
-	if (pidfd >= 0)
-		(void)sys_close(pidfd);
-	return r;
-}
-
-static int track_take_uffd(const struct target *t, struct call *call, struct err *reterr)
-{
-	const uint64_t flags[6] = { O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY };
-	uint64_t theirs[6] = { 0 };
-	int64_t fd, closed;
-	int r, ours;
-
-	r = call_do(call, SYS_userfaultfd, flags, &fd, reterr);
-	if (r < 0)
-		return r;
-	if (fd < 0)
-		return err_errno(reterr, (int)fd, "PID %d: userfaultfd in it", (int)t->pid);
-	theirs[0] = (uint64_t)fd;
-	ours = track_fetch(t, call_thread(call)->tid, (int)fd);
-	r = call_do(call, SYS_close, theirs, &closed, reterr);
-	if (r >= 0 && closed < 0)
-		r = err_errno(reterr, (int)closed, "PID %d: close in it", (int)t->pid);
-	if (r >= 0 && ours < 0)
-		r = err_errno(reterr, ours, "PID %d: pidfd_getfd", (int)t->pid);
-	if (r < 0 && ours >= 0)
-		(void)sys_close(ours);
-	return r < 0 ? r : ours;
-}
-
 static int track_clear_soft_dirty(const struct target *t)
 {
 	_cleanup_close_ int fd = target_file(t, "clear_refs", O_WRONLY);
@@ -152,7 +115,7 @@ int track_open(struct track **ret, enum track_kind kind, const struct target *t,
 	int r;
 
 	if (kind == TRACK_WP) {
-		r = track_take_uffd(t, call, reterr);
+		r = track_make_uffd(call, reterr);
 		return r < 0 ? r : track_adopt(ret, t, r, reterr);
 	}
 	if (kind != TRACK_SOFT_DIRTY)
@@ -246,5 +209,5 @@ void track_close(struct track *tr)
 	}
 	ranges_free(&tr->armed);
 	ranges_free(&tr->seen);
-	free(tr);
+	(void)sys_munmap(tr, sizeof(*tr));
 }

@@ -29,8 +29,9 @@ enum track_kind { TRACK_NONE = 0, TRACK_WP, TRACK_SOFT_DIRTY };
 enum track_kind track_best(struct caps *caps);
 
 /*
- * TRACK_WP: call is open on a stopped thread; makes a userfaultfd there, takes
- * it by pidfd_getfd and closes it there: one instant, nothing left behind.
+ * TRACK_WP: call is open on a stopped thread.  A child that shares its memory
+ * and nothing else makes a userfaultfd and is gone before this returns: it is
+ * never among the target's descriptors, whenever we die.
  * TRACK_SOFT_DIRTY: call is NULL; clears the bits of all of its memory, which
  * keeps its mmap and munmap waiting for some ms per GiB.
  */

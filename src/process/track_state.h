@@ -18,4 +18,7 @@ struct track {
 	uint64_t piece;          /* of the rounds' scans: see scan.h */
 };
 
+/* In the tracer, in a stop: a userfaultfd of the target's memory, ours to close. */
+int track_make_uffd(struct call *call, struct err *reterr);
+
 #endif

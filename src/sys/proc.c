@@ -8,6 +8,7 @@
 
 #include "sys/wrap.h"
 #include "uapi/pagemap.h"
+#include "uapi/procmap.h"
 #include "uapi/userfaultfd.h"
 
 int sys_pidfd_open(pid_t pid, unsigned flags)
@@ -66,4 +67,14 @@ int sys_uffdio_register(int uffd, struct uffdio_register *arg)
 int sys_uffdio_unregister(int uffd, struct uffdio_range *arg)
 {
 	return WRAP_AFTER("uffdio_unregister", ioctl(uffd, UFFDIO_UNREGISTER, arg));
+}
+
+int sys_procmap_query(int maps_fd, struct uapi_procmap_query *arg)
+{
+	return WRAP_RETRY("procmap_query", ioctl(maps_fd, UAPI_PROCMAP_QUERY, arg));
+}
+
+long sys_number(long nr, long a, long b, long c, long d, long e, long f)
+{
+	return WRAP_ONCE("number", syscall(nr, a, b, c, d, e, f));
 }

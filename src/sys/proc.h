@@ -15,6 +15,7 @@ struct pm_scan_arg;
 struct uffdio_api;
 struct uffdio_range;
 struct uffdio_register;
+struct uapi_procmap_query;
 
 int sys_pidfd_open(pid_t pid, unsigned flags);
 /* A copy of its descriptor fd, with O_CLOEXEC. */
@@ -28,6 +29,14 @@ ssize_t sys_readlinkat(int dir_fd, const char *path, char *buf, size_t size);
 
 /* <uapi/pagemap.h>; the number of ranges. */
 int sys_pagemap_scan(int pagemap_fd, struct pm_scan_arg *arg);
+
+/* <uapi/procmap.h>; 0, -ENOENT: no such mapping. */
+int sys_procmap_query(int maps_fd, struct uapi_procmap_query *arg);
+/*
+ * The call of that number, made for a process that cannot make it itself.
+ * EINTR: return.
+ */
+long sys_number(long nr, long a, long b, long c, long d, long e, long f);
 
 /* <uapi/userfaultfd.h>; of this process. */
 int sys_userfaultfd(int flags);

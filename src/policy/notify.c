@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The workers.  One listens; when a call comes, another one listens from then
+ * on, and is made if there is none: a call can wait for what a later one does
+ * (the other end of a pipe), so that each needs a worker of its own.
+ */
+#include "policy/notify.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "policy/report.h"
+#include "sys/proc.h"
+#include "sys/sys.h"
+#include "sys/trace.h"
+
+static void *worker_main(void *arg);
+
+static int worker_make(struct notify *n)
+{
+	int r;
+
+	if (n->workers >= NOTIFY_WORKERS_MAX)
+		return -EAGAIN;
+	r = sys_thread_create(&n->threads[n->workers], "decant-notify", worker_main, n);
+	if (r == 0)
+		n->workers++;
+	return r;
+}
+
+/* 1: a question; 0: none any more; else again. */
+static int worker_listen(struct notify *n, struct seccomp_notif *req)
+{
+	struct pollfd p[2] = {
+		{ .fd = n->listener, .events = POLLIN },
+		{ .fd = n->stop, .events = POLLIN },
+	};
+	int r = sys_poll(p, 2, -1);
+
+	if (r < 0)
+		return r == -EINTR ? -EAGAIN : 0;
+	if (p[1].revents)
+		return 0;
+	if (!(p[0].revents & POLLIN))
+		return p[0].revents ? 0 : -EAGAIN; /* POLLHUP: nobody has the filter */
+	memset(req, 0, sizeof(*req));
+	r = sys_notif_recv(n->listener, req);
+	return r < 0 ? -EAGAIN : 1; /* -ENOENT: killed meanwhile */
+}
+
+/* The lock is held. */
+static void worker_over(struct notify *n)
+{
+	n->over = true;
+	(void)pthread_cond_broadcast(&n->free);
+}
+
+static void worker_loop(struct notify *n, struct notify_job *job)
+{
+	(void)pthread_mutex_lock(&n->lock);
+	for (;;) {
+		int r;
+
+		while (n->leading && !n->over) {
+			n->idle++;
+			(void)pthread_cond_wait(&n->free, &n->lock);
+			n->idle--;
+		}
+		if (n->over)
+			break;
+		n->leading = true;
+		(void)pthread_mutex_unlock(&n->lock);
+		do {
+			r = worker_listen(n, &job->req);
+		} while (r < 0);
+		(void)pthread_mutex_lock(&n->lock);
+		n->leading = false;
+		if (r == 0)
+			worker_over(n);
+		else if (n->idle > 0)
+			(void)pthread_cond_signal(&n->free);
+		else
+			(void)worker_make(n); /* or the call after this one waits for us */
+		if (r == 0)
+			break;
+		(void)pthread_mutex_unlock(&n->lock);
+		notify_call(job);
+		(void)pthread_mutex_lock(&n->lock);
+	}
+	(void)pthread_mutex_unlock(&n->lock);
+}
+
+static void *worker_main(void *arg)
+{
+	struct notify_job job = { .n = arg, .pidfd = -1 };
+	void *buffer;
+
+	if (sys_mmap(&buffer, NULL, NOTIFY_BUFFER, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) < 0)
+		return NULL;
+	job.buffer = buffer;
+	worker_loop(job.n, &job);
+	(void)sys_munmap(buffer, NOTIFY_BUFFER);
+	return NULL;
+}
+
+/* ------------------------------------------------------------ the mechanism */
+
+static int notify_fits(const struct policy *p, bool counted, const struct program *program,
+		       struct err *reterr)
+{
+	(void)p;
+	(void)counted;
+	(void)program;
+	(void)reterr;
+	return 0;
+}
+
+static int notify_begin(struct supervise *s, struct err *reterr)
+{
+	struct notify *n = sys_calloc(1, sizeof(*n));
+
+	if (!n)
+		return err_set(reterr, -ENOMEM, "out of memory");
+	s->private = n;
+	n->s = s;
+	n->listener = -1;
+	n->stop = sys_eventfd(0, EFD_CLOEXEC);
+	(void)pthread_mutex_init(&n->lock, NULL);
+	(void)pthread_cond_init(&n->free, NULL);
+	if (n->stop < 0)
+		return err_errno(reterr, n->stop, "eventfd");
+	return filter_make(s, SECCOMP_RET_USER_NOTIF, reterr);
+}
+
+/* Killable: an answer that was given has arrived, whatever signals there are. */
+static int notify_child(struct supervise *s)
+{
+	int r = filter_install(s, SECCOMP_FILTER_FLAG_NEW_LISTENER |
+				  SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+
+	if (r < 0)
+		return r;
+	r = child_tell(s, r);
+	return r < 0 ? r : child_wait(s);
+}
+
+static int notify_connect(struct supervise *s, struct err *reterr)
+{
+	struct notify *n = s->private;
+	int number = child_hear(s), r;
+
+	if (number < 0)
+		return child_ran(s, reterr);
+	r = n->listener = sys_pidfd_getfd(s->pidfd, number, 0);
+	if (r >= 0) {
+		(void)pthread_mutex_lock(&n->lock);
+		r = worker_make(n);
+		(void)pthread_mutex_unlock(&n->lock);
+	}
+	if (r >= 0)
+		r = child_go(s);
+	if (r >= 0)
+		return child_ran(s, reterr);
+	(void)sys_kill(s->pid, SIGKILL);
+	return err_errno(reterr, r, "notify");
+}
+
+static unsigned notify_workers(struct notify *n)
+{
+	unsigned workers;
+
+	(void)pthread_mutex_lock(&n->lock);
+	workers = n->workers;
+	(void)pthread_mutex_unlock(&n->lock);
+	return workers;
+}
+
+/* A worker ends when it is over, and none is made after that. */
+static void notify_join(struct notify *n)
+{
+	for (unsigned i = 0; i < notify_workers(n); i++)
+		(void)sys_thread_join(n->threads[i]);
+	n->workers = 0;
+}
+
+static void notify_stop(struct notify *n)
+{
+	uint64_t one = 1;
+
+	(void)pthread_mutex_lock(&n->lock);
+	worker_over(n);
+	(void)pthread_mutex_unlock(&n->lock);
+	(void)sys_write(n->stop, &one, sizeof(one));
+	notify_join(n);
+}
+
+static int notify_reap(struct supervise *s, struct ended *ret)
+{
+	int r;
+
+	do {
+		r = sys_waitpid(s->pid, &ret->status, 0);
+	} while (r == -EINTR);
+	return r < 0 ? r : 0;
+}
+
+static int notify_run(struct supervise *s, struct ended *ret, struct err *reterr)
+{
+	struct notify *n = s->private;
+	int failed = notify_connect(s, reterr), r;
+
+	r = notify_reap(s, ret);
+	/* Those that it left behind still have the filter: until the last is gone. */
+	if (failed == 0)
+		notify_join(n);
+	else
+		notify_stop(n);
+	return failed < 0 ? failed : r < 0 ? err_errno(reterr, r, "wait") : 0;
+}
+
+static void notify_end(struct supervise *s)
+{
+	struct notify *n = s->private;
+
+	if (!n)
+		return;
+	if (n->workers)
+		notify_stop(n);
+	if (n->listener >= 0)
+		(void)sys_close(n->listener);
+	if (n->stop >= 0)
+		(void)sys_close(n->stop);
+	(void)pthread_cond_destroy(&n->free);
+	(void)pthread_mutex_destroy(&n->lock);
+	free(n);
+	s->private = NULL;
+}
+
+const struct mechanism mechanism_notify = {
+	.name = "notify",
+	.fits = notify_fits,
+	.begin = notify_begin,
+	.child = notify_child,
+	.run = notify_run,
+	.end = notify_end,
+};

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/* One call: what it is, what is to happen, and the answer. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/notify.h"
+#include "policy/report.h"
+#include "process/procfs.h"
+#include "sys/proc.h"
+#include "sys/sys.h"
+#include "sys/trace.h"
+
+#define CALL_PIDFD_THREAD O_EXCL /* Linux 6.9 */
+
+static const struct {
+	int nr, nr_32bit;
+	enum policy_call call;
+} call_numbers[] = {
+	{ 278, 316, CALL_VMSPLICE },
+	{ 275, 313, CALL_SPLICE },
+	{ 276, 315, CALL_TEE },
+	{ 40, 187, CALL_SENDFILE },
+	{ -1, 239, CALL_SENDFILE },
+	{ 326, 377, CALL_COPY_FILE_RANGE },
+	{ 425, 425, CALL_IO_URING_SETUP },
+};
+
+bool notify_is_valid(const struct notify_job *job)
+{
+	return sys_notif_id_valid(job->n->listener, job->req.id) == 0;
+}
+
+static enum policy_call call_which(const struct notify_job *job)
+{
+	for (size_t i = 0; i < sizeof(call_numbers) / sizeof(call_numbers[0]); i++)
+		if (job->req.data.nr ==
+		    (job->is_32bit ? call_numbers[i].nr_32bit : call_numbers[i].nr))
+			return call_numbers[i].call;
+	return CALL_MAX;
+}
+
+/* ----------------------------------------------------------- what it is */
+
+/* A descriptor is the thread's own where its table is not that of its process. */
+static int call_pidfd(struct notify_job *job)
+{
+	int fd = sys_pidfd_open(job->tid, CALL_PIDFD_THREAD);
+
+	if (fd == -EINVAL)
+		fd = sys_pidfd_open(job->tgid, 0);
+	if (fd >= 0 && !notify_is_valid(job)) {
+		(void)sys_close(fd);
+		return -ESRCH;
+	}
+	return fd;
+}
+
+static pid_t call_tgid(pid_t tid)
+{
+	_cleanup_close_ int dir = -1;
+	struct proc_status st;
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d", (int)tid);
+	dir = sys_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	return dir >= 0 && procfs_status(dir, &st) == 0 ? st.tgid : tid;
+}
+
+static bool call_spliced(struct notify *n, uint64_t ino, bool write_end)
+{
+	bool seen;
+
+	(void)pthread_mutex_lock(&n->lock);
+	seen = spliced_seen(&n->spliced, ino, write_end);
+	(void)pthread_mutex_unlock(&n->lock);
+	return seen;
+}
+
+static void call_note_spliced(struct notify_job *job)
+{
+	struct notify *n = job->n;
+
+	(void)pthread_mutex_lock(&n->lock);
+	spliced_note(&n->spliced, job->in_ino, false);
+	spliced_note(&n->spliced, job->out_ino, true);
+	(void)pthread_mutex_unlock(&n->lock);
+}
+
+static void call_ends(struct notify_job *job, int in, int out)
+{
+	job->fd = out;
+	end_look(job->pidfd, in, &job->event.in, &job->in_ino, &job->in);
+	end_look(job->pidfd, out, &job->event.out, &job->out_ino, &job->out);
+	job->event.in.spliced = call_spliced(job->n, job->in_ino, false);
+	job->event.out.spliced = call_spliced(job->n, job->out_ino, true);
+}
+
+/* One descriptor, which is the one end or the other. */
+static void call_vmsplice(struct notify_job *job)
+{
+	struct policy_event *e = &job->event;
+	const uint64_t *a = job->args;
+	bool is_pipe;
+
+	job->fd = (int)a[0];
+	e->flags = (uint32_t)a[3];
+	e->n = job->is_32bit ? (uint32_t)a[2] : a[2];
+	end_look(job->pidfd, job->fd, &e->out, &job->out_ino, &job->out);
+	is_pipe = e->out.kind == KIND_PIPE || e->out.kind == KIND_FIFO;
+	if (is_pipe && !e->out.can_write) {
+		e->in = e->out;
+		e->out = (struct policy_end){ .kind = KIND_NONE };
+		job->in = take_fd(&job->out);
+		job->in_ino = job->out_ino;
+		job->out_ino = 0;
+	}
+	e->in.spliced = call_spliced(job->n, job->in_ino, false);
+	e->out.spliced = call_spliced(job->n, job->out_ino, true);
+}
+
+static void call_event(struct notify_job *job)
+{
+	struct policy_event *e = &job->event;
+	const uint64_t *a = job->args;
+
+	switch (e->call) {
+	case CALL_VMSPLICE:
+		call_vmsplice(job);
+		break;
+	case CALL_SPLICE:
+	case CALL_COPY_FILE_RANGE:
+		call_ends(job, (int)a[0], (int)a[2]);
+		e->n = a[4];
+		e->flags = (uint32_t)a[5];
+		break;
+	case CALL_TEE:
+		call_ends(job, (int)a[0], (int)a[1]);
+		e->n = a[2];
+		e->flags = (uint32_t)a[3];
+		break;
+	case CALL_SENDFILE:
+		call_ends(job, (int)a[1], (int)a[0]);
+		e->n = a[3];
+		break;
+	default:
+		break;
+	}
+	job->asked_bytes = e->n;
+}
+
+/* -------------------------------------------------------- what happens */
+
+static int64_t call_carry_out(struct notify_job *job)
+{
+	if (job->verdict.action == ACTION_FAIL)
+		return -job->verdict.error;
+	if (job->verdict.action == ACTION_PASS)
+		return MOVE_NATIVE;
+	if (job->pidfd < 0)
+		return MOVE_NATIVE;
+	notify_wait_init(job);
+	return job->verdict.action == ACTION_COPY ? notify_copy(job) : notify_vmsplice(job);
+}
+
+static uint32_t call_findings(const struct notify_job *job, int64_t r)
+{
+	bool nonblock = job->event.flags & SPLICE_F_NONBLOCK;
+
+	return job->event.call == CALL_VMSPLICE && nonblock && r == -EAGAIN ?
+		       1u << FINDING_EAGAIN : 0;
+}
+
+/* The caller of libc's wrapper is sought on the stack. */
+static uint64_t call_stack(const struct notify_job *job)
+{
+	_cleanup_close_ int fd = -1;
+	char path[48], text[256];
+	unsigned long long sp;
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/syscall", (int)job->tid);
+	fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
+	n = fd < 0 ? fd : sys_read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	/* nr, six arguments, sp, pc */
+	if (sscanf(text, "%*s %*s %*s %*s %*s %*s %*s %llx", &sp) != 1 || !notify_is_valid(job))
+		return 0;
+	return sp;
+}
+
+static void call_count(struct notify_job *job, int64_t r)
+{
+	struct report_call c = {
+		.tgid = job->tgid, .tid = job->tid,
+		.call = job->event.call,
+		.ip = job->req.data.instruction_pointer,
+		.is_32bit = job->is_32bit,
+		.fd = job->fd,
+		.flags = job->event.flags,
+		.result = r == MOVE_NATIVE ? REPORT_UNKNOWN : r,
+		.in_kind = job->event.in.kind, .out_kind = job->event.out.kind,
+		.verdict = job->verdict,
+		.findings = call_findings(job, r),
+	};
+
+	if (!job->n->s->counted || !notify_is_valid(job))
+		return;
+	c.sp = call_stack(job);
+	c.asked_bytes = job->event.call == CALL_VMSPLICE ? notify_asked(job) : job->asked_bytes;
+	c.ns = sys_clock_ns() - job->start_ns;
+	(void)report_call(job->n->s->report, &c);
+}
+
+static void call_answer(struct notify_job *job, int64_t r)
+{
+	struct seccomp_notif_resp resp = { .id = job->req.id };
+
+	if (job->broken && job->pidfd >= 0)
+		(void)sys_pidfd_send_signal(job->pidfd, SIGPIPE, NULL, 0);
+	if (r == MOVE_NATIVE)
+		resp.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+	else if (r < 0)
+		resp.error = (int)r;
+	else
+		resp.val = r;
+	if (r == -NOTIFY_RESTART)
+		(void)notify_interrupt(job, &resp);
+	else
+		(void)sys_notif_send(job->n->listener, &resp);
+}
+
+static void call_close(int *fd)
+{
+	if (*fd >= 0)
+		(void)sys_close(take_fd(fd));
+}
+
+void notify_call(struct notify_job *job)
+{
+	int64_t r;
+
+	job->start_ns = sys_clock_ns();
+	job->tid = (pid_t)job->req.pid;
+	job->is_32bit = job->req.data.arch == AUDIT_ARCH_I386;
+	job->in = job->out = job->mem = job->fd = -1;
+	job->in_ino = job->out_ino = job->asked_bytes = 0;
+	job->broken = false;
+	job->event = (struct policy_event){ .call = call_which(job) };
+	for (int i = 0; i < 6; i++)
+		job->args[i] = job->is_32bit ? (uint32_t)job->req.data.args[i] :
+					       job->req.data.args[i];
+	/* Only what is asked for needs the number of the process. */
+	job->tgid = job->n->s->counted ? call_tgid(job->tid) : job->tid;
+	job->pidfd = call_pidfd(job);
+	if (job->pidfd >= 0)
+		call_event(job);
+	job->verdict = policy_decide(&job->n->s->policy, &job->event);
+	r = call_carry_out(job);
+	if (job->event.call == CALL_SPLICE && (r >= 0 || r == MOVE_NATIVE || r == -EAGAIN))
+		call_note_spliced(job);
+	if (r != -NOTIFY_RESTART)
+		call_count(job, r);
+	call_answer(job, r);
+	call_close(&job->in);
+	call_close(&job->out);
+	call_close(&job->mem);
+	call_close(&job->pidfd);
+}

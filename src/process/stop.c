@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "process/procfs.h"
+#include "process/stop_rank.h"
 #include "process/stop_table.h"
+#include "process/stop_task.h"
 #include "process/stop_wait.h"
 #include "process/tracer.h"
 #include "sys/sys.h"
@@ -15,11 +17,10 @@
 #define STOP_LOOKS_MAX 3
 /* For those that are being killed; their parent waits for our wait. */
 #define STOP_REAP_NS UINT64_C(1000000000)
-#define STOP_PENDING_MAX 64
 /* Each thread takes its time; three to five times as much as on an idle machine. */
 #define STOP_THREAD_NS UINT64_C(50000)
 /* Beyond the time-out: then the tracer itself must hang. */
-#define STOP_LIMIT_NS UINT64_C(10000000)
+#define STOP_LIMIT_NS UINT64_C(100000000)
 
 /* ----------------------------------------------------------- the task list */
 
@@ -78,6 +79,8 @@ static int stop_meet(struct stop *s, pid_t tid)
 	if (!t)
 		return -ENOMEM;
 	t->ns_tid = stop_ns_tid(s, tid);
+	t->busy = true; /* it is new */
+	t->runnable = stat.state == 'R';
 	return 1;
 }
 
@@ -121,6 +124,8 @@ int stop_seize(struct stop *s, const struct target *t, struct err *reterr)
 		r = stop_meet(s, s->tids[i]);
 	if (r >= 0)
 		r = stop_reserve_tids(s, 2 * (size_t)n + 64);
+	if (r >= 0)
+		r = stop_rank(s);
 	return r < 0 ? err_errno(reterr, r, "PID %d: threads", t->pid) : 0;
 }
 
@@ -185,14 +190,22 @@ static bool stop_is_not_standing(const struct stop_thread *t)
 	return !t->stopped;
 }
 
-static void stop_interrupt(struct stop *s)
+static void stop_interrupt(struct stop *s, bool busy)
 {
+	uint64_t now = sys_clock_ns();
+
 	if (s->begin_ns == 0)
-		s->begin_ns = sys_clock_ns();
+		s->begin_ns = now;
+	if (busy && s->busy_ns == 0)
+		s->busy_ns = now;
 	/* An error here means that it is dying, which the wait will tell. */
-	for (size_t i = 0; i < s->n; i++)
-		if (!s->threads[i].stopped)
-			(void)sys_ptrace(PTRACE_INTERRUPT, s->threads[i].tid, 0, 0);
+	for (size_t i = 0; i < s->n; i++) {
+		struct stop_thread *t = &s->threads[i];
+
+		t->interrupted = t->stopped || busy || !t->busy;
+		if (t->interrupted && !t->stopped)
+			(void)sys_ptrace(PTRACE_INTERRUPT, t->tid, 0, 0);
+	}
 }
 
 /* One pass; how many are still on their way. */
@@ -203,7 +216,7 @@ static int stop_await_each(struct stop *s, struct err *reterr)
 	for (size_t i = 0; i < s->n; i++) {
 		struct stop_thread *t = &s->threads[i];
 
-		if (t->stopped || !t->seized)
+		if (t->stopped || !t->seized || !t->interrupted)
 			continue;
 		r = stop_await(s, t, reterr);
 		if (r == 0 && t->seized) { /* a leader that ended: the others live on */
@@ -228,7 +241,7 @@ static int stop_await_all(struct stop *s, uint64_t until_ns, struct err *reterr)
 	if (left <= 0)
 		return left;
 	for (size_t i = 0; i < s->n; i++)
-		if (s->threads[i].seized && !s->threads[i].stopped)
+		if (s->threads[i].interrupted && !s->threads[i].stopped && s->threads[i].seized)
 			return stop_late(s, &s->threads[i], reterr);
 	return 0;
 }
@@ -266,8 +279,28 @@ static bool stop_complete(const struct stop *s, int caught, unsigned *looks)
 	return counted && s->left_out_n == dead;
 }
 
+/*
+ * First those that do nothing, and what takes time of them; the busy ones run
+ * on until the rest is done.
+ */
+static int stop_both(struct stop *s, const struct stop_options *o, uint64_t until_ns,
+		     struct err *reterr)
+{
+	int r;
+
+	stop_interrupt(s, false);
+	r = stop_await_all(s, until_ns, reterr);
+	if (r == 0 && o->details)
+		r = stop_details(s, reterr);
+	if (r < 0)
+		return r;
+	stop_interrupt(s, true);
+	return stop_await_all(s, until_ns, reterr);
+}
+
 /* Rounds: list, catch, wait. */
-static int stop_rounds(struct stop *s, uint64_t until_ns, struct err *reterr)
+static int stop_rounds(struct stop *s, const struct stop_options *o, uint64_t until_ns,
+		       struct err *reterr)
 {
 	unsigned looks = 0;
 	int n, r, caught;
@@ -280,8 +313,7 @@ static int stop_rounds(struct stop *s, uint64_t until_ns, struct err *reterr)
 		if (caught < 0)
 			return caught;
 		stop_table_drop(s, stop_is_not_caught);
-		stop_interrupt(s);
-		r = stop_await_all(s, until_ns, reterr);
+		r = stop_both(s, o, until_ns, reterr);
 		if (r < 0)
 			return r;
 		stop_table_drop(s, stop_is_not_standing);
@@ -317,7 +349,7 @@ int stop_begin(struct stop *s, const struct stop_options *o, struct err *reterr)
 	uint64_t until_ns = sys_clock_ns() + limit_ns;
 	int r;
 
-	s->begin_ns = s->stopped_ns = s->end_ns = 0;
+	s->begin_ns = s->busy_ns = s->stopped_ns = s->busy_end_ns = s->end_ns = 0;
 	s->holds_dead = false;
 	/* The tracer of an earlier try may have been killed in the middle. */
 	for (size_t i = 0; i < s->n; i++)
@@ -325,7 +357,7 @@ int stop_begin(struct stop *s, const struct stop_options *o, struct err *reterr)
 	(void)err_set(reterr, -ETIMEDOUT, "PID %d: it cannot be stopped now: it calls exec, or this "
 		      "machine has too much to do", s->target->pid);
 	tracer_limit(2 * limit_ns + STOP_LIMIT_NS);
-	r = stop_rounds(s, until_ns, reterr);
+	r = stop_rounds(s, o, until_ns, reterr);
 	tracer_limit(0);
 	if (r < 0) {
 		stop_give_up(s);
@@ -339,13 +371,20 @@ int stop_begin(struct stop *s, const struct stop_options *o, struct err *reterr)
 	return 0;
 }
 
+static void stop_let_go_of(struct stop *s, bool busy)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->threads[i].stopped && s->threads[i].busy == busy)
+			stop_let_go(&s->threads[i]);
+}
+
 void stop_resume(struct stop *s)
 {
 	uint64_t until_ns;
 
-	for (size_t i = 0; i < s->n; i++)
-		if (s->threads[i].stopped)
-			stop_let_go(&s->threads[i]);
+	stop_let_go_of(s, true);
+	s->busy_end_ns = sys_clock_ns();
+	stop_let_go_of(s, false);
 	s->stands = false;
 	s->end_ns = sys_clock_ns();
 	until_ns = s->end_ns + STOP_REAP_NS;
@@ -364,41 +403,4 @@ void stop_release(struct stop *s)
 void stop_free(struct stop *s)
 {
 	stop_table_free(s);
-}
-
-/* ------------------------------------------------------------ the details */
-
-static uint64_t stop_pending(pid_t tid)
-{
-	struct __ptrace_peeksiginfo_args args = { .nr = STOP_PENDING_MAX };
-	siginfo_t infos[STOP_PENDING_MAX];
-	uint64_t set = 0;
-	long n = sys_ptrace(PTRACE_PEEKSIGINFO, tid, (uintptr_t)&args, (uintptr_t)infos);
-
-	for (long i = 0; i < n; i++)
-		set |= UINT64_C(1) << (infos[i].si_signo - 1);
-	return set;
-}
-
-int stop_details(struct stop *s, struct err *reterr)
-{
-	for (size_t i = 0; i < s->n; i++) {
-		struct stop_thread *t = &s->threads[i];
-		int r = arch_state_reserve(&t->state);
-
-		if (r == 0)
-			r = arch_state_get(t->tid, &t->state);
-		if (r == -ESRCH) {
-			t->dead = true; /* its general registers are known */
-			continue;
-		}
-		if (r < 0)
-			return err_errno(reterr, r, "PID %d: registers of thread %d",
-					 s->target->pid, t->tid);
-		t->sigpend = stop_pending(t->tid);
-		memset(&t->siginfo, 0, sizeof(t->siginfo));
-		t->siginfo.si_signo = t->signal;
-		t->has_siginfo = true;
-	}
-	return 0;
 }

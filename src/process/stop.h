@@ -37,6 +37,10 @@ struct stop_thread {
 	bool dead;               /* killed while the stop stood */
 	bool changed;            /* regs differ from what it resumes with: set before detach */
 	bool listed;             /* by /proc, when this stop began */
+	bool busy;               /* at work lately: stopped last and let go first */
+	bool interrupted;        /* its stop is to be awaited */
+	bool runnable;           /* of stop_seize(), for stop_rank() */
+	uint64_t ran_ns;         /* its scratch */
 	int signal;              /* 0; of a group-stopped one the signal that did it */
 	struct arch_regs regs;   /* as they were before we came: what a core shows */
 	struct arch_regs resume; /* with what it goes on */
@@ -53,7 +57,9 @@ struct stop {
 	struct stop_thread *threads; /* the leader first, if it lives */
 	size_t n, size;              /* those behind n are spare, with memory for their state */
 	uint64_t begin_ns;           /* first PTRACE_INTERRUPT */
+	uint64_t busy_ns;            /* first PTRACE_INTERRUPT of a busy thread */
 	uint64_t stopped_ns;         /* all stand still */
+	uint64_t busy_end_ns;        /* the last busy one was let go */
 	uint64_t end_ns;             /* the last was let go */
 	pid_t *tids;                 /* scratch: what /proc listed last */
 	size_t listed, tids_size;
@@ -70,11 +76,12 @@ struct stop {
 struct stop_options {
 	uint64_t timeout_ns;     /* for one try to get all threads to stand still (50 us for each
 				  * are added); then all go on */
+	bool details;            /* stop_details() is to follow: begin with it where time is */
 };
 
 /*
- * Prepare: memory for all threads, made outside of the stop; nothing is
- * touched yet.  Again before a later stop is cheap and good, but need not be.
+ * Prepare: memory for all threads, made outside of the stop, and a look at
+ * which are at work (some milliseconds if they are many); nothing is touched yet.  Again before a later stop is cheap and good, but need not be.
  * -ESRCH, -ENOMEM.
  */
 int stop_seize(struct stop *s, const struct target *t, struct err *reterr);
@@ -90,6 +97,7 @@ int stop_begin(struct stop *s, const struct stop_options *o, struct err *reterr)
 /*
  * Registers beyond the general ones, and signals, of all threads; for a core.
  * Memory for it is made by stop_seize() (and here only for threads that came).
+ * Threads that have them are left as they are.
  */
 int stop_details(struct stop *s, struct err *reterr);
 /* All go on, untraced: stop_begin() may follow.  Never fails half-way. */

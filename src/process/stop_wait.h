@@ -6,14 +6,7 @@
 #ifndef PROCESS_STOP_WAIT_H
 #define PROCESS_STOP_WAIT_H
 
-#include "process/procfs.h"
 #include "process/stop.h"
-
-/* Of /proc/PID/task/TID; -ESRCH (or -ENOENT) when it is gone. */
-int stop_task_stat(const struct stop *s, pid_t tid, struct proc_stat *ret);
-int stop_task_status(const struct stop *s, pid_t tid, struct proc_status *ret);
-/* It never runs (again) in user space: a zombie, a worker of the kernel's. */
-bool stop_task_passive(const struct proc_stat *stat);
 
 /* PTRACE_SEIZE.  1: done; 0: it is gone or ends; -EPERM, -EBUSY with a sentence. */
 int stop_catch(const struct stop *s, struct stop_thread *t, struct err *reterr);

@@ -23,7 +23,7 @@ void stopper_open(struct stopper *k, pid_t pid)
 static int stopper_there(void *arg)
 {
 	struct stopper *k = arg;
-	struct stop_options o = { .timeout_ns = k->timeout_ns };
+	struct stop_options o = { .timeout_ns = k->timeout_ns, .details = true };
 	uint64_t ns;
 	int r = stop_begin(&k->stop, &o, &k->err);
 

@@ -247,6 +247,72 @@ static bool own_is_free(pid_t pid)
 	return line && stopper_state(pid, pid) != 't';
 }
 
+/* -------------------------------------------------------- threads at work */
+
+static void *own_pauser(void *arg)
+{
+	(void)arg;
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void worker_victim(void)
+{
+	pthread_attr_t attr;
+	pthread_t t;
+
+	(void)pthread_attr_init(&attr);
+	(void)pthread_attr_setstacksize(&attr, 65536);
+	for (int i = 0; i < 300; i++)
+		(void)pthread_create(&t, &attr, own_pauser, NULL);
+	atomic_store(&shared->ready, 1);
+	for (;;)
+		atomic_fetch_add(&shared->rounds, 1);
+}
+
+struct times {
+	uint64_t busy_ns, all_ns; /* shortest */
+	unsigned wrong;
+};
+
+/* The thread at work is the leader; all others do nothing. */
+static void times_look(struct stopper *k, struct times *t)
+{
+	const struct stop *s = &k->stop;
+	uint64_t busy = s->busy_end_ns - s->busy_ns, all = s->end_ns - s->begin_ns;
+
+	t->busy_ns = t->busy_ns && t->busy_ns < busy ? t->busy_ns : busy;
+	t->all_ns = t->all_ns && t->all_ns < all ? t->all_ns : all;
+	t->wrong += !s->threads[0].busy || s->busy_ns < s->begin_ns ||
+		    s->stopped_ns < s->busy_ns || s->end_ns < s->busy_end_ns;
+}
+
+static void test_workers(void)
+{
+	pid_t pid = own_begin(worker_victim);
+	struct times times = { 0 };
+	struct oracle o;
+	struct stopper k;
+
+	oracle_open(&k, &o, pid);
+	is_int(stopper_run(&k, 3, 1000), 0, "stops: %s", k.err.text);
+	oracle_says(&o, 3);
+	is_int(o.threads, 301, "all threads");
+	k.look = NULL;
+	for (int i = 0; i < 30; i++) {
+		is_int(stopper_run(&k, 1, 1000), 0, "stop: %s", k.err.text);
+		times_look(&k, &times);
+	}
+	diag("at work: %llu us, all: %llu us", (unsigned long long)times.busy_ns / 1000,
+	     (unsigned long long)times.all_ns / 1000);
+	ok(times.wrong < 5, "the one at work is known, but for %u times", times.wrong);
+	ok(times.busy_ns * 5 < times.all_ns, "it stands for a fraction of the time");
+	ok(own_goes_on(1000), "and goes on");
+	stopper_close(&k);
+	own_end(pid);
+}
+
 /* -------------------------------------------------------------------- exec */
 
 /* A thread that is not the leader calls exec: all others die, it gets the leader's id. */
@@ -590,7 +656,7 @@ static void deaths_case(const void *arg)
 	struct stopper k;
 	struct victim v;
 
-	victim_begin(&v, VICTIM_THREADS | VICTIM_MAPS, "%s", (const char *)arg);
+	victim_begin(&v, VICTIM_THREADS | VICTIM_MAPS | VICTIM_SIGMASK, "%s", (const char *)arg);
 	for (int i = 0; i < 150; i++) {
 		struct hunt h = { .k = &k };
 		struct timespec ts = { .tv_nsec = (long)(kit_random() % 400) * 1000 };
@@ -618,7 +684,7 @@ static void tool_case(const void *arg)
 	struct victim v;
 	int status;
 
-	victim_begin(&v, VICTIM_FAMILY, "%s", (const char *)arg);
+	victim_begin(&v, VICTIM_FAMILY | VICTIM_SIGMASK, "%s", (const char *)arg);
 	do {
 		pid_t tool = fork();
 
@@ -629,7 +695,7 @@ static void tool_case(const void *arg)
 			stopper_open(&k, v.pid);
 			(void)stop_seize(&k.stop, k.target, &k.err);
 			sys_fault_arm(&plan);
-			_exit(stopper_once(&k) == 0 ? 0 : 1);
+			_exit(stopper_run(&k, 1, 100) == 0 ? 0 : 1);
 		}
 		need(tool > 0 && waitpid(tool, &status, 0) == tool, "the tool");
 		n++;
@@ -696,7 +762,7 @@ int main(int argc, char **argv)
 	static const char *const victims[] = {
 		"blocker nanosleep --ms 5", "blocker epoll_wait --ms 5", "blocker sigsuspend",
 		"life threads --n 20", "life storm", "life ending --n 4",
-	};
+	}; /* the mask of "storm" is that of a handler now and then */
 	static const char *const faulted[] = { "blocker epoll_wait --ms 5", "life threads --n 3" };
 
 	if (readlink("/proc/self/exe", own_path, sizeof(own_path) - 1) < 0)
@@ -709,6 +775,7 @@ int main(int argc, char **argv)
 		kit_case(many_case, &counts[i], "%u threads", counts[i]);
 	tap_case("threads that start and end all the time", test_ending);
 	tap_case("a dead leader", test_dead_leader);
+	tap_case("threads at work stand for the shortest time", test_workers);
 	tap_case("threads that call exec", test_exec);
 	tap_case("vfork: let go, and tried again", test_vfork);
 	for (unsigned i = 0; i < sizeof(freezers) / sizeof(freezers[0]); i++)

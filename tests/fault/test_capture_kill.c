@@ -134,6 +134,14 @@ static bool die_once(struct victim *v, const char *words, const char *fault)
 	return false;
 }
 
+static void count_say(void)
+{
+	diag("so far %llu runs, %llu deaths, %llu targets harmed, %llu EINTR, %llu cores whole",
+	     (unsigned long long)count->runs, (unsigned long long)count->deaths,
+	     (unsigned long long)count->harmed, (unsigned long long)count->eintr,
+	     (unsigned long long)count->whole);
+}
+
 static void victim_over(struct victim *v, const struct prey *p, const char *how)
 {
 	still_well(v, p, how, true);
@@ -142,6 +150,7 @@ static void victim_over(struct victim *v, const struct prey *p, const char *how)
 		is_int(v->report->eintr, 0, "%s, %s: calls broken off with EINTR", p->victim, how);
 	victim_end(v);
 	sweep_files();
+	count_say();
 }
 
 /* ---------------------------------------------------------- at every step */
@@ -382,10 +391,6 @@ int main(void)
 		tap_case("control: dying with registers changed in place", run_control);
 	test_steps();
 	test_times();
-	diag("%llu runs, %llu deaths, %llu targets harmed, %llu EINTR, %llu cores whole",
-	     (unsigned long long)count->runs, (unsigned long long)count->deaths,
-	     (unsigned long long)count->harmed, (unsigned long long)count->eintr,
-	     (unsigned long long)count->whole);
 	is_int(count->harmed, 0, "targets harmed");
 	return done();
 }

@@ -118,8 +118,8 @@ static void oracle_thread(struct oracle *o, const struct corefile *c,
 			oracle_say(o, "page %" PRIu64 " of writer %u is not in the core", page, i);
 		} else if (!oracle_page(p, ctl, i, k, page, page == now ? place.stores : 0)) {
 			o->torn++;
-			oracle_say(o, "page %" PRIu64 " (0x%" PRIx64 ") of writer %u is not that of "
-				   "step %" PRIu64, page, addr, i, k);
+			oracle_say(o, "page %" PRIu64 " (0x%" PRIx64 ") of writer %u is not that "
+				   "of step %" PRIu64, page, addr, i, k);
 		}
 	}
 }

@@ -85,7 +85,8 @@ static char *proc_fds(pid_t pid)
 		snprintf(path, sizeof(path), "/proc/%d/fd/%s", pid, names[i]->d_name);
 		r = readlink(path, to, sizeof(to) - 1);
 		if (r > 0 && len < (1 << 16) - 600)
-			len += (size_t)sprintf(text + len, "%s %.*s\n", names[i]->d_name, (int)r, to);
+			len += (size_t)sprintf(text + len, "%s %.*s\n", names[i]->d_name,
+					       (int)r, to);
 		free(names[i]);
 	}
 	if (n >= 0)
@@ -237,7 +238,8 @@ void victim_reset_gaps(struct victim *v)
 
 uint64_t victim_huge_bytes(const struct victim *v)
 {
-	char *text = proc_text("/proc/%d/smaps_rollup", v->pid), *at = strstr(text, "AnonHugePages:");
+	char *text = proc_text("/proc/%d/smaps_rollup", v->pid);
+	char *at = strstr(text, "AnonHugePages:");
 	uint64_t kib = at ? strtoull(at + 14, NULL, 10) : 0;
 
 	free(text);

@@ -227,7 +227,8 @@ static void test_consistent(void)
 				snprintf(words, sizeof(words), "--strategy %s" LONG, strategies[k]);
 				if (j == 2)
 					s.wants = WANT_BETWEEN;
-				kit_case(run_series, &s, "one instant: %.100s by %.60s", victim, words);
+				kit_case(run_series, &s, "one instant: %.100s by %.60s", victim,
+					 words);
 			}
 		}
 	}

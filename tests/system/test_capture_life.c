@@ -163,8 +163,8 @@ static void run_stopped(void)
 		life_content(&v, &l);
 	}
 	memset(&info, 0, sizeof(info));
-	need(waitid(P_PID, (id_t)v.pid, &info, WSTOPPED | WCONTINUED | WEXITED | WNOHANG | WNOWAIT) == 0,
-	     "waitid");
+	need(waitid(P_PID, (id_t)v.pid, &info,
+		    WSTOPPED | WCONTINUED | WEXITED | WNOHANG | WNOWAIT) == 0, "waitid");
 	is_int(info.si_pid, 0, "nothing to be waited for");
 	kill(v.pid, SIGCONT);
 	v.habits = 0;
@@ -214,7 +214,8 @@ static void run_vfork(void)
 		const char *path = core_path();
 		char words[60];
 
-		snprintf(words, sizeof(words), "--timeout 10s --strategy %s" LONG, strategies[i % 3]);
+		snprintf(words, sizeof(words), "--timeout 10s --strategy %s" LONG,
+			 strategies[i % 3]);
 		if (take_core(&t, v.pid, path, words, ""))
 			taken++;
 		else
@@ -296,7 +297,8 @@ static void run_frozen(void)
 		if (take_core(&t, v.pid, core_path(), s ? "--strategy fork" LONG
 			      : "--strategy precopy" LONG, ""))
 			continue;
-		ok(!t.late && strstr(t.text, "frozen"), "refused at once, with the reason: %s", t.text);
+		ok(!t.late && strstr(t.text, "frozen"), "refused at once, with the reason: %s",
+		   t.text);
 	}
 	kit_sleep_ms(50);
 	ok(v.report->rounds <= rounds + 1, "it is frozen still");

@@ -128,8 +128,8 @@ static void run_full_in_the_middle(void)
 	for (i = 0; i < n; i++) {
 		snprintf(path, sizeof(path), "%s/core", at);
 		snprintf(other, sizeof(other), "%s/other", at);
-		take_begin(&t, v.pid, path, i % 2 ? "--strategy fork" LONG : "--strategy precopy" LONG,
-			   "");
+		take_begin(&t, v.pid, path,
+			   i % 2 ? "--strategy fork" LONG : "--strategy precopy" LONG, "");
 		kit_sleep_ms(4 + 3 * i);
 		fd = kit_must(open(other, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
 		for (off_t len = 0; len < 80 << 20 && posix_fallocate(fd, len, 4 << 20) == 0;)

@@ -182,6 +182,16 @@ static void writer_fill(unsigned thread)
 	ctl->thread[thread].tid = (uint64_t)syscall(SYS_gettid);
 }
 
+/* So many of n steps that a batch may have: they end with the epoch. */
+static uint64_t writer_most(uint64_t k, uint64_t n)
+{
+	uint64_t pages = (uint64_t)1 << ctl->bits, left = pages - (k & (pages - 1));
+
+	if (n > BATCH_MAX)
+		n = BATCH_MAX;
+	return n < left ? n : left;
+}
+
 /* A paced writer makes what is due since the last tick, and no more than that. */
 static _Noreturn void writer_paced(unsigned thread)
 {
@@ -200,11 +210,7 @@ static _Noreturn void writer_paced(unsigned thread)
 		writer_gap(&last);
 		for (due += rate * tick_ns; due >= 1000000; due -= n * 1000000) {
 			k = ctl->thread[thread].k;
-			n = due / 1000000;
-			if (n > BATCH_MAX)
-				n = BATCH_MAX;
-			if (n > ((uint64_t)1 << ctl->bits) - (k & (((uint64_t)1 << ctl->bits) - 1)))
-				n = ((uint64_t)1 << ctl->bits) - (k & (((uint64_t)1 << ctl->bits) - 1));
+			n = writer_most(k, due / 1000000);
 			writer_batch(thread, k, n);
 		}
 		victim_round();
@@ -213,13 +219,11 @@ static _Noreturn void writer_paced(unsigned thread)
 
 static _Noreturn void writer_flat_out(unsigned thread)
 {
-	uint64_t last = victim_now_ns(), k, n, left, round = 0;
+	uint64_t last = victim_now_ns(), k, round = 0;
 
 	for (;;) {
 		k = ctl->thread[thread].k;
-		left = ((uint64_t)1 << ctl->bits) - (k & (((uint64_t)1 << ctl->bits) - 1));
-		n = left < BATCH_MAX ? left : BATCH_MAX;
-		writer_batch(thread, k, n);
+		writer_batch(thread, k, writer_most(k, BATCH_MAX));
 		writer_gap(&last);
 		if ((++round & 3) == 0)
 			victim_round();

@@ -238,7 +238,8 @@ static void life_waiter(void)
 				left++;
 				continue;
 			}
-			if (!WIFEXITED(status) || WEXITSTATUS(status) != (int)((i - CHILDREN + k) & 63))
+			if (!WIFEXITED(status) ||
+			    WEXITSTATUS(status) != (int)((i - CHILDREN + k) & 63))
 				victim_error("a child ended with status 0x%x", (unsigned)status);
 		}
 		pid = waitpid(-1, &status, __WALL | WNOHANG);

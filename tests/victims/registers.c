@@ -287,7 +287,8 @@ static int rseq_section(struct rseq *area, uint64_t *ret_seen)
 		"4:	jmp %l[aborted]\n"
 		"6:\n"
 		:
-		: [cs] "m"(area->rseq_cs), [count] "m"(other_count), [seen] "m"(seen), [done] "m"(done)
+		: [cs] "m"(area->rseq_cs), [count] "m"(other_count), [seen] "m"(seen),
+		  [done] "m"(done)
 		: "rax", "rcx", "rdx", "memory", "cc"
 		: aborted);
 	*ret_seen = seen;

@@ -471,6 +471,63 @@ DECANT_CHECK int decant_capture_plan(struct decant *d, struct decant_target *t,
 				     const struct decant_capture_options *options,
 				     uint64_t sample_ns, struct decant_capture_plan *ret);
 
+/* ---------------------------------------------------------------- running */
+
+/*
+ * Runs an unmodified program under another semantic of vmsplice(2) and of
+ * splice(2) and its like, and counts what it does with them.  Not a sandbox: a
+ * program that wants to evade it can.
+ */
+enum decant_mechanism {
+	DECANT_MECHANISM_AUTO = 0,    /* by need; result.mechanism says which */
+	DECANT_MECHANISM_TRACE = 1,   /* ptrace: the kernel carries out another call; exact */
+	DECANT_MECHANISM_NOTIFY = 2,  /* seccomp: leaves the program to other tracers */
+	DECANT_MECHANISM_PRELOAD = 3, /* fast; dynamically linked programs only */
+};
+
+enum decant_report {
+	DECANT_REPORT_NONE = 0,
+	DECANT_REPORT_TEXT = 1,
+	DECANT_REPORT_JSON = 2,
+};
+
+struct decant_run_options {
+	uint32_t size;
+	uint32_t mechanism;       /* enum decant_mechanism */
+	uint32_t report;          /* enum decant_report */
+	/*
+	 * Words with commas.  One of legacy, warn, copy-v1, copy-v2, deny for
+	 * vmsplice; and stable, audit, nowait=ideal, nowait=kernel.
+	 */
+	const char *policy;
+	/* Called on a thread of ours: policy warn's lines, as things happen. */
+	void (*line)(void *arg, const char *text);
+	/* Called on a thread of ours when the program has its number. */
+	void (*started)(void *arg, pid_t pid);
+	void *arg;
+};
+#define DECANT_RUN_OPTIONS_INIT { .size = sizeof(struct decant_run_options) }
+
+struct decant_run_result {
+	uint32_t size;
+	int32_t status;           /* of the program, as waitpid() has it */
+	uint64_t calls;           /* that were counted */
+	char *report;             /* the caller's to free(); NULL: none was asked for */
+	char mechanism[16];       /* "none": the kernel's filter alone, or nothing at all */
+	char message[168];        /* after an error: "what: why" */
+};
+#define DECANT_RUN_RESULT_INIT { .size = sizeof(struct decant_run_result) }
+
+/*
+ * Run argv[0] (found as by execvp) with the caller's environment, descriptors
+ * and signal mask, and wait until nobody is left who needs the supervisor: the
+ * program and all that it started.  0, and *ret; or a negative errno with
+ * ret->message: -EINVAL (options, policy), -ENOTSUP (the mechanism cannot do
+ * that), -ENOENT, -EACCES and others of the exec, -EPERM, -ENOMEM.
+ */
+DECANT_CHECK int decant_run(const struct decant_run_options *options, const char *const *argv,
+			    struct decant_run_result *ret);
+
 /* "0.1.0" */
 const char *decant_version(void);
 

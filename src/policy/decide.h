@@ -84,8 +84,9 @@ enum policy_action {
 	ACTION_PASS = 0, /* the kernel carries it out as it is */
 	ACTION_FAIL,     /* is not carried out: -error */
 	ACTION_WRITE,    /* vmsplice becomes pwritev2(fd, iov, n, -1, rwf) */
-	ACTION_WAIT_WRITE, /* copy-v2: wait (blocking) until there is room, then pwritev2() with
-			    * RWF_NOWAIT; from the start again on EAGAIN */
+	ACTION_WAIT_WRITE, /* copy-v2: see that poll() says POLLOUT or POLLERR first, then
+			    * pwritev2() with RWF_NOWAIT.  No room, or EAGAIN: with wait, wait for
+			    * it and start again, else EAGAIN */
 	ACTION_READ,     /* vmsplice becomes preadv2(fd, iov, n, -1, rwf) */
 	ACTION_COPY,     /* stable: the bytes go through memory of the supervisor */
 };
@@ -93,7 +94,8 @@ enum policy_action {
 struct policy_verdict {
 	uint8_t action;     /* enum policy_action */
 	int error;          /* ACTION_FAIL: positive errno */
-	uint32_t rwf;       /* WRITE, READ: RWF_NOWAIT or 0 */
+	bool wait;          /* WAIT_WRITE: until there is room */
+	uint32_t rwf;       /* WRITE, WAIT_WRITE, READ: RWF_NOWAIT or 0 */
 	bool nowait_ideal;  /* where the kernel says EOPNOTSUPP to RWF_NOWAIT, do as if it did not */
 	bool warn;          /* this use is worth a line (policy warn) */
 	uint32_t findings;  /* bits 1 << enum policy_finding, of what the event alone shows */
@@ -118,14 +120,20 @@ enum policy_finding {
 	FINDING_URING,            /* a ring was set up: splice through it is not seen */
 	FINDING_MAX
 };
-/* "would fail under copy-v2: ..."; static. */
-const char *policy_finding_text(enum policy_finding f);
+/* "would fail under copy-v2: ... on fd 5 (EOPNOTSUPP)"; fd -1: none is named.  160 is enough. */
+void policy_finding_text(enum policy_finding f, int fd, char *ret, size_t size);
+/* A word for JSON: "after-splice-v2"; static. */
+const char *policy_finding_name(enum policy_finding f);
 
 struct policy_verdict policy_decide(const struct policy *p, const struct policy_event *e);
 
-/* What a mechanism has to catch for p; counted: somebody wants the report. */
-bool policy_sees(const struct policy *p, bool counted, enum policy_call call);
-/* The filter alone can answer call for p: error is what with (0: nothing to do at all). */
-bool policy_is_constant(const struct policy *p, bool counted, enum policy_call call, int *ret_error);
+/* What the filter has to do with a call; counted: somebody wants the report. */
+enum policy_filter {
+	FILTER_ALLOW = 0,
+	FILTER_ERROR,     /* answers by itself, with *ret_error */
+	FILTER_CATCH,     /* asks the supervisor */
+};
+enum policy_filter policy_filter(const struct policy *p, bool counted, enum policy_call call,
+				 int *ret_error);
 
 #endif

@@ -85,17 +85,28 @@ extern const struct mechanism mechanism_preload; /* preload.c: the parent's part
  * Help for mechanisms.
  *
  * filter_make(): s->filter: catch (SECCOMP_RET_TRACE or SECCOMP_RET_USER_NOTIF)
- * every call that policy_sees(), answer those that policy_is_constant(), let
- * all others be; for 64-bit and i386 calls.
+ * what policy_filter() says is to be caught, answer what it says the filter can
+ * answer, let all others be; for 64-bit and i386 calls.  With RET_TRACE the
+ * filter's data (PTRACE_GETEVENTMSG) is the enum policy_call.
  * filter_install(): in the child; sets no_new_privs only where it must (and
  * s->nnp).  flags: SECCOMP_FILTER_FLAG_*; returns what seccomp(2) returns (a
  * listener's descriptor, or 0).
- * child_ready(): run() calls it once the mechanism stands: lets the child go on
- * to the exec, and waits for that.  0: it runs; -errno: exec failed so (child is reaped
- * by the caller).
  */
 int filter_make(struct supervise *s, uint32_t catch, struct err *reterr);
 int filter_install(struct supervise *s, unsigned flags);
-int child_ready(struct supervise *s, struct err *reterr);
+
+/*
+ * Between the two, over s->sync.  In the child: child_tell() a number (a
+ * descriptor's) to the parent, child_wait() until the parent lets it go on.
+ * In the parent: child_hear() that number, child_go() lets it go on,
+ * child_ran() waits until the exec is done: 0; or why it failed, as a negative
+ * errno with a sentence.  Each blocks; -ECHILD: the child is gone.
+ * A mechanism that may not block in child_ran() calls it after the exec.
+ */
+int child_tell(struct supervise *s, int number);
+int child_wait(struct supervise *s);
+int child_hear(struct supervise *s);
+int child_go(struct supervise *s);
+int child_ran(struct supervise *s, struct err *reterr);
 
 #endif

@@ -15,6 +15,7 @@
 #include "policy/decide.h"
 
 struct report;
+struct report_site; /* lives as long as the report */
 
 /* The result is not known: the call was passed on to the kernel. */
 #define REPORT_UNKNOWN INT64_MIN
@@ -69,16 +70,21 @@ void report_destroy(struct report *r);
 void report_exec(struct report *r, pid_t tgid);
 /* A process has ended: what was learnt of its addresses is thrown away. */
 void report_exit(struct report *r, pid_t tgid);
-/* The program must stand (stopped, or waiting for the answer): its memory is read. */
-void report_call(struct report *r, const struct report_call *c);
-/* A finding that shows later, for a site that was counted. */
-void report_finding(struct report *r, pid_t tgid, enum policy_call call, uint64_t ip, uint64_t sp,
-		    enum policy_finding f);
+/*
+ * The program must stand (stopped, or waiting for the answer): its memory is
+ * read.  Its place, for report_finding(); NULL: no memory.
+ */
+struct report_site *report_call(struct report *r, const struct report_call *c);
+/* A finding that shows later. */
+void report_finding(struct report *r, struct report_site *site, enum policy_finding f, int fd);
 
 /* What the shim counted: module is a path, offset in it; symbol may be "". */
 void report_add(struct report *r, pid_t tgid, const char *exe, enum policy_call call,
 		const char *module, uint64_t offset, const char *symbol,
 		const struct report_counts *counts);
+
+/* An image of exe was executed; report_exec() says so by itself. */
+void report_image(struct report *r, const char *exe);
 
 /* Where the view has a hole; loud: comes first in the text.  Each sentence once. */
 void report_hole(struct report *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include "policy/ends.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "sys/proc.h"
+#include "sys/sys.h"
+
+static bool end_is_fifo(int fd)
+{
+	struct statfs fs;
+
+	return sys_fstatfs(fd, &fs) < 0 || fs.f_type != PIPEFS_MAGIC;
+}
+
+static uint8_t end_kind(int fd, const struct stat *st)
+{
+	switch (st->st_mode & S_IFMT) {
+	case S_IFREG:
+	case S_IFBLK:
+		return KIND_FILE;
+	case S_IFIFO:
+		return end_is_fifo(fd) ? KIND_FIFO : KIND_PIPE;
+	case S_IFSOCK:
+		return KIND_SOCKET;
+	default:
+		return KIND_OTHER;
+	}
+}
+
+void end_look(int pidfd, int fd, struct policy_end *ret, uint64_t *ret_ino, int *ret_fd)
+{
+	_cleanup_close_ int ours = pidfd < 0 || fd < 0 ? -1 : sys_pidfd_getfd(pidfd, fd, 0);
+	int flags = ours < 0 ? ours : sys_getfl(ours);
+	struct policy_end e = { .kind = KIND_BAD };
+	struct stat st;
+
+	if (ret_ino)
+		*ret_ino = 0;
+	if (ret_fd)
+		*ret_fd = -1;
+	*ret = e;
+	if (flags < 0 || (flags & O_PATH) || sys_fstat(ours, &st) < 0)
+		return;
+	e.kind = end_kind(ours, &st);
+	e.can_read = (flags & O_ACCMODE) != O_WRONLY;
+	e.can_write = (flags & O_ACCMODE) != O_RDONLY;
+	e.nonblock = flags & O_NONBLOCK;
+	e.append = flags & O_APPEND;
+	*ret = e;
+	if (ret_ino && S_ISFIFO(st.st_mode))
+		*ret_ino = ((uint64_t)st.st_dev << 40) ^ (uint64_t)st.st_ino;
+	if (ret_fd)
+		*ret_fd = take_fd(&ours);
+}
+
+/* One bit of the key tells the ends apart; 0 is no key. */
+static uint64_t spliced_key(uint64_t ino, bool write_end)
+{
+	return (ino << 1 | write_end) + 2;
+}
+
+void spliced_note(struct spliced *s, uint64_t ino, bool write_end)
+{
+	if (!ino || spliced_seen(s, ino, write_end))
+		return;
+	s->key[s->next++ % SPLICED_MAX] = spliced_key(ino, write_end);
+}
+
+bool spliced_seen(const struct spliced *s, uint64_t ino, bool write_end)
+{
+	uint64_t key = spliced_key(ino, write_end);
+
+	for (size_t i = 0; ino && i < SPLICED_MAX && s->key[i]; i++)
+		if (s->key[i] == key)
+			return true;
+	return false;
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One call of a traced thread: at its entry it is left alone, answered or
+ * turned into another; at its end the registers are made those of the call
+ * that the program made.
+ *
+ * What the kernel returns to say "make the call again" after a signal
+ * (-ERESTARTSYS) then makes that call again: it is caught anew, and nothing
+ * was moved.
+ */
+#include <errno.h>
+#include <linux/audit.h>
+#include <string.h>
+
+#include "policy/report.h"
+#include "policy/trace.h"
+#include "sys/sys.h"
+#include "sys/trace.h"
+
+/* The kernel's own, never seen by programs but by their tracer. */
+#define CALL_ERESTARTSYS 512
+#define CALL_ERESTART_RESTARTBLOCK 516
+
+#define CALL_INSTRUCTION 2   /* bytes: syscall, int 0x80, sysenter's landing pad */
+#define CALL_RED_ZONE 128
+#define CALL_WHOLE UINT64_MAX /* position: the descriptor's own */
+
+/* ------------------------------------------------------------------ counting */
+
+static uint32_t call_findings(const struct tracee *t, int64_t result)
+{
+	bool nonblock = t->event.flags & SPLICE_F_NONBLOCK;
+	uint32_t found = 0;
+
+	if (t->event.call != CALL_VMSPLICE)
+		return 0;
+	if (result == -EAGAIN && nonblock)
+		found |= 1u << FINDING_EAGAIN;
+	if (result > 0 && (uint64_t)result < t->asked_bytes && !nonblock &&
+	    t->event.out.kind != KIND_NONE)
+		found |= 1u << FINDING_SHORT_V1;
+	return found;
+}
+
+static struct report_site *call_count(struct trace *tr, struct tracee *t, int64_t result)
+{
+	struct report_call c = {
+		.tgid = tracee_tgid(t), .tid = t->tid,
+		.call = t->event.call,
+		.ip = t->regs.rip, .sp = t->regs.rsp,
+		.is_32bit = t->is_32bit,
+		.fd = t->fd,
+		.flags = t->event.flags,
+		.asked_bytes = t->asked_bytes,
+		.result = result,
+		.in_kind = t->event.in.kind, .out_kind = t->event.out.kind,
+		.verdict = t->verdict,
+		.findings = call_findings(t, result),
+		.ns = t->ns,
+	};
+
+	return tr->s->counted ? report_call(tr->s->report, &c) : NULL;
+}
+
+/* What a later look needs to know of a call that is over. */
+static void call_remember(struct trace *tr, struct tracee *t, int64_t result,
+			  struct report_site *site)
+{
+	struct watch_call w = {
+		.tgid = tracee_tgid(t), .tid = t->tid, .pidfd = t->pidfd, .fd = t->fd,
+		.ino = t->ino, .site = site, .is_32bit = t->is_32bit,
+		.iov = t->is_32bit ? t->regs.rcx : t->regs.rsi, .iov_n = t->event.n,
+		.bytes = result > 0 ? (uint64_t)result : 0,
+	};
+
+	if (t->event.call == CALL_SPLICE && result != -EBADF && result != -EINVAL) {
+		spliced_note(&tr->spliced, t->in_ino, false);
+		spliced_note(&tr->spliced, t->ino, true);
+	}
+	if (!tr->watch || !site || result <= 0 || !t->ino)
+		return;
+	watch_appended(tr->watch, t->ino, (uint64_t)result);
+	if (t->event.call == CALL_VMSPLICE)
+		watch_add(tr->watch, &w);
+}
+
+/* --------------------------------------------------------------------- entry */
+
+static void call_look(struct trace *tr, struct tracee *t, int fd, struct policy_end *ret,
+		      uint64_t *ret_ino, bool write_end, int *ret_fd)
+{
+	end_look(tracee_pidfd(&tr->tracees, t), fd, ret, ret_ino, ret_fd);
+	ret->spliced = spliced_seen(&tr->spliced, *ret_ino, write_end);
+}
+
+/* *ret_fd: our copy of the pipe of a vmsplice. */
+static void call_event(struct trace *tr, struct tracee *t, const uint64_t args[6], int *ret_fd)
+{
+	struct policy_event *e = &t->event;
+	struct policy_end *in = &e->in, *out = &e->out;
+
+	t->ino = t->in_ino = 0;
+	t->asked_bytes = 0;
+	t->fd = (int)args[0];
+	switch (e->call) {
+	case CALL_VMSPLICE:
+		e->flags = (uint32_t)args[3];
+		e->n = t->is_32bit ? (uint32_t)args[2] : args[2];
+		call_look(tr, t, t->fd, out, &t->ino, true, ret_fd);
+		if (!out->can_write && (out->kind == KIND_PIPE || out->kind == KIND_FIFO)) {
+			*in = *out;
+			in->spliced = spliced_seen(&tr->spliced, t->ino, false);
+			memset(out, 0, sizeof(*out));
+			t->in_ino = t->ino;
+			t->ino = 0;
+		}
+		if (tr->s->counted)
+			t->asked_bytes = copy_asked(t->tid, t->is_32bit, args[1], e->n);
+		break;
+	case CALL_SPLICE:
+	case CALL_COPY_FILE_RANGE:
+		call_look(tr, t, (int)args[0], in, &t->in_ino, false, NULL);
+		call_look(tr, t, (int)args[2], out, &t->ino, true, NULL);
+		t->asked_bytes = e->n = args[4];
+		e->flags = (uint32_t)args[5];
+		break;
+	case CALL_TEE:
+		call_look(tr, t, (int)args[0], in, &t->in_ino, false, NULL);
+		call_look(tr, t, (int)args[1], out, &t->ino, true, NULL);
+		t->asked_bytes = e->n = args[2];
+		e->flags = (uint32_t)args[3];
+		break;
+	case CALL_SENDFILE:
+		call_look(tr, t, (int)args[0], out, &t->ino, true, NULL);
+		call_look(tr, t, (int)args[1], in, &t->in_ino, false, NULL);
+		t->asked_bytes = e->n = args[3];
+		break;
+	default:
+		t->fd = -1;
+		break;
+	}
+}
+
+/* Answered without the kernel. */
+static void call_answer(struct trace *tr, struct tracee *t, int64_t result)
+{
+	struct user_regs_struct regs = t->regs;
+
+	t->phase = TRACEE_IDLE;
+	regs.orig_rax = (unsigned long long)-1;
+	regs.rax = (unsigned long long)result;
+	(void)tracee_store(t, &regs);
+	(void)call_count(tr, t, result);
+	trace_resume(t, PTRACE_CONT, 0);
+}
+
+static void call_vector(struct tracee *t, bool write, uint32_t rwf)
+{
+	uint64_t whole = t->is_32bit ? UINT32_MAX : CALL_WHOLE;
+	const struct user_regs_struct *now = &t->regs;
+	const uint64_t args[6] = {
+		t->is_32bit ? now->rbx : now->rdi, t->is_32bit ? now->rcx : now->rsi,
+		now->rdx, whole, whole, rwf,
+	};
+	struct user_regs_struct regs;
+
+	tracee_rewrite(t, write ? TRACEE_PWRITEV2 : TRACEE_PREADV2, args, &regs);
+	(void)tracee_store(t, &regs);
+	t->phase = TRACEE_REWRITTEN;
+	trace_resume(t, PTRACE_SYSCALL, 0);
+}
+
+/*
+ * Let the thread itself wait for room, by poll(): signals, SIGSTOP and all else
+ * are then the kernel's.  The argument lies below the stack's red zone, where
+ * nothing is that the program could miss, and is put back all the same.
+ */
+static bool call_wait(struct tracee *t)
+{
+	struct pollfd pfd = { .fd = t->fd, .events = POLLOUT };
+	uint64_t args[6] = { 0, 1, (uint64_t)-1, 0, 0, 0 };
+	struct user_regs_struct regs;
+
+	_Static_assert(sizeof(pfd) == sizeof(t->wait_saved), "a pollfd is 8 bytes");
+	t->wait_addr = (t->regs.rsp - CALL_RED_ZONE - 2 * sizeof(pfd)) & ~UINT64_C(7);
+	if (tracee_read(t->tid, t->wait_addr, &t->wait_saved, sizeof(t->wait_saved)) < 0 ||
+	    tracee_write(t->tid, t->wait_addr, &pfd, sizeof(pfd)) < 0)
+		return false;
+	args[0] = t->wait_addr;
+	args[3] = t->is_32bit ? t->regs.rsi : t->regs.r10;
+	args[4] = t->is_32bit ? t->regs.rdi : t->regs.r8;
+	args[5] = t->is_32bit ? t->regs.rbp : t->regs.r9;
+	tracee_rewrite(t, TRACEE_POLL, args, &regs);
+	(void)tracee_store(t, &regs);
+	t->phase = TRACEE_WAITING;
+	trace_resume(t, PTRACE_SYSCALL, 0);
+	return true;
+}
+
+/* copy-v2: first wait for room, then write what fits. */
+static void call_wait_write(struct trace *tr, struct tracee *t, int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+	int r = sys_poll(&pfd, 1, 0);
+
+	if (r != 0)
+		call_vector(t, true, t->verdict.rwf); /* room, or nobody who reads */
+	else if (!t->verdict.wait)
+		call_answer(tr, t, -EAGAIN);
+	else if (!call_wait(t))
+		call_answer(tr, t, -EFAULT);
+}
+
+static void call_act(struct trace *tr, struct tracee *t, int fd)
+{
+	switch (t->verdict.action) {
+	case ACTION_FAIL:
+		call_answer(tr, t, -t->verdict.error);
+		return;
+	case ACTION_WRITE:
+		call_vector(t, true, t->verdict.rwf);
+		return;
+	case ACTION_READ:
+		call_vector(t, false, t->plain_read ? 0 : t->verdict.rwf);
+		return;
+	case ACTION_WAIT_WRITE:
+		call_wait_write(tr, t, fd);
+		return;
+	default:
+		break;
+	}
+	t->phase = tr->s->counted ? TRACEE_NATIVE : TRACEE_IDLE;
+	trace_resume(t, tr->s->counted ? PTRACE_SYSCALL : PTRACE_CONT, 0);
+}
+
+void call_enter(struct trace *tr, struct tracee *t)
+{
+	uint64_t begun = sys_clock_ns();
+	struct __ptrace_syscall_info info;
+	_cleanup_close_ int fd = -1;
+	uint64_t ip = t->regs.rip;
+
+	memset(&info, 0, sizeof(info));
+	memset(&t->event, 0, sizeof(t->event));
+	if (sys_ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, sizeof(info), (uintptr_t)&info) < 0 ||
+	    info.op != PTRACE_SYSCALL_INFO_SECCOMP || info.seccomp.ret_data >= CALL_MAX ||
+	    tracee_load(t) < 0) {
+		trace_resume(t, PTRACE_CONT, 0);
+		return;
+	}
+	t->is_32bit = info.arch == AUDIT_ARCH_I386;
+	t->event.call = (enum policy_call)info.seccomp.ret_data;
+	t->plain_read = t->plain_read && ip == t->regs.rip; /* the same call again */
+	if (tr->watch)
+		watch_look(tr->watch, tracee_tgid(t));
+	call_event(tr, t, (const uint64_t *)info.seccomp.args, &fd);
+	t->verdict = policy_decide(&tr->s->policy, &t->event);
+	t->ns = sys_clock_ns() - begun;
+	call_act(tr, t, fd);
+}
+
+/* ----------------------------------------------------------------------- end */
+
+/* The call is over: what the program sees is a vmsplice that returned result. */
+static void call_return(struct tracee *t, int64_t result)
+{
+	struct user_regs_struct regs = t->regs;
+
+	regs.rax = (unsigned long long)result;
+	(void)tracee_store(t, &regs);
+}
+
+/* It is made again, as if it had not been made. */
+static void call_again(struct tracee *t)
+{
+	struct user_regs_struct regs = t->regs;
+
+	regs.rip -= CALL_INSTRUCTION;
+	regs.rax = regs.orig_rax;
+	(void)tracee_store(t, &regs);
+}
+
+static bool call_is_restart(int64_t result)
+{
+	return result <= -CALL_ERESTARTSYS && result >= -CALL_ERESTART_RESTARTBLOCK;
+}
+
+/*
+ * The kernel has no RWF_NOWAIT for this end and the policy says it should.  For
+ * reading: when there is something, a plain preadv2 does not wait either (but
+ * where another reader is faster).  True: the call is made again.
+ */
+static bool call_ideal(struct trace *tr, struct tracee *t, int64_t *result)
+{
+	_cleanup_close_ int fd = -1;
+	struct pollfd pfd = { .events = POLLIN };
+	struct policy_end e;
+
+	end_look(tracee_pidfd(&tr->tracees, t), t->fd, &e, NULL, &fd);
+	if (fd < 0)
+		return false;
+	if (t->verdict.action != ACTION_READ) {
+		*result = copy_write(tr, t, fd);
+		return false;
+	}
+	pfd.fd = fd;
+	if (sys_poll(&pfd, 1, 0) <= 0) {
+		*result = -EAGAIN;
+		return false;
+	}
+	t->plain_read = true;
+	call_again(t);
+	return true;
+}
+
+static void call_rewritten(struct trace *tr, struct tracee *t, int64_t result)
+{
+	bool again = false;
+
+	if (result == -EOPNOTSUPP && t->verdict.nowait_ideal)
+		again = call_ideal(tr, t, &result);
+	else if (t->verdict.action == ACTION_READ)
+		t->plain_read = false;
+	if (!again && result == -EAGAIN && t->verdict.action == ACTION_WAIT_WRITE &&
+	    t->verdict.wait) {
+		call_again(t);
+		again = true;
+	}
+	if (again)
+		return;
+	call_return(t, result);
+	if (call_is_restart(result))
+		return;
+	call_remember(tr, t, result, call_count(tr, t, result));
+}
+
+static void call_waited(struct tracee *t, int64_t result)
+{
+	(void)tracee_write(t->tid, t->wait_addr, &t->wait_saved, sizeof(t->wait_saved));
+	if (call_is_restart(result))
+		call_return(t, -CALL_ERESTARTSYS);
+	else if (result < 0)
+		call_return(t, result);
+	else
+		call_again(t);
+}
+
+void call_leave(struct trace *tr, struct tracee *t)
+{
+	uint64_t begun = sys_clock_ns();
+	struct __ptrace_syscall_info info;
+	uint8_t phase = t->phase;
+	int64_t result;
+
+	memset(&info, 0, sizeof(info));
+	t->phase = TRACEE_IDLE;
+	if (sys_ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, sizeof(info), (uintptr_t)&info) >= 0 &&
+	    info.op == PTRACE_SYSCALL_INFO_EXIT) {
+		result = info.exit.rval;
+		t->ns += sys_clock_ns() - begun;
+		if (phase == TRACEE_WAITING) {
+			call_waited(t, result);
+		} else if (phase == TRACEE_REWRITTEN) {
+			call_rewritten(tr, t, result);
+		} else if (!call_is_restart(result)) {
+			call_remember(tr, t, result, call_count(tr, t, result));
+		}
+	}
+	trace_resume(t, PTRACE_CONT, 0);
+}

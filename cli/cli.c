@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+void (*cli_sigpipe_was)(int);
+
 void cli_error(const char *fmt, ...)
 {
 	va_list ap;

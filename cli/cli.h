@@ -23,6 +23,10 @@ int cmd_copy(int argc, char **argv);
 int cmd_core(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_probe(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+
+/* What SIGPIPE did before main() had it ignored; a program that we start gets that back. */
+extern void (*cli_sigpipe_was)(int);
 
 /* "decant: what: why" on stderr. */
 void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

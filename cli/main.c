@@ -15,6 +15,7 @@ static const struct command commands[] = {
 	{ "core", cmd_core, "write a core of a running process, which hardly notices" },
 	{ "explain", cmd_explain, "show the plan of a copy without moving anything" },
 	{ "probe", cmd_probe, "show what this kernel and machine can do" },
+	{ "run", cmd_run, "run a program under another vmsplice and splice, and audit it" },
 };
 
 #define COMMANDS_N (sizeof(commands) / sizeof(commands[0]))
@@ -98,13 +99,14 @@ static void main_fill_fds(void)
 {
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0)
-			(void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+			(void)open("/dev/null", O_CLOEXEC | (fd == STDIN_FILENO ? O_WRONLY :
+											  O_RDONLY));
 }
 
 int main(int argc, char **argv)
 {
 	main_fill_fds();
 	/* A reader that goes away is an error with a sentence, not a silent death. */
-	(void)signal(SIGPIPE, SIG_IGN);
+	cli_sigpipe_was = signal(SIGPIPE, SIG_IGN);
 	return cli_flush(main_run(argc, argv));
 }

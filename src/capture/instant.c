@@ -34,7 +34,7 @@ int capture_in_tracer(struct capture *c, int (*fn)(void *arg), void *arg)
 
 int capture_stop(struct capture *c, bool details)
 {
-	struct stop_options o = { .timeout_ns = CAPTURE_STOP_TIMEOUT_NS };
+	struct stop_options o = { .timeout_ns = CAPTURE_STOP_TIMEOUT_NS, .details = details };
 	int r = stop_begin(&c->stop, &o, &c->err);
 
 	if (r < 0)

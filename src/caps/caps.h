@@ -51,6 +51,7 @@ enum fact {
 	FACT_WP_HOLES,      /* and holes without page tables are told as written there */
 	FACT_PIDFD_GETFD,
 	FACT_SOFT_DIRTY,
+	FACT_MAP_FILES,     /* /proc/PID/map_files opens what is mapped, deleted files too */
 	FACT_MAX
 };
 

@@ -166,4 +166,9 @@ const struct fact_row fact_table[FACT_MAX] = {
 		.what = "pagemap tells which pages were written since clear_refs",
 		.probe = probe_soft_dirty,
 	},
+	[FACT_MAP_FILES] = {
+		.name = "map_files",
+		.what = "shared memory of a process can be opened (/proc/PID/map_files)",
+		.probe = probe_map_files,
+	},
 };

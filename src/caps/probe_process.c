@@ -2,6 +2,7 @@
 /* What can be asked about a process: tried on this one. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <sys/mman.h>
 
 #include "caps/probe.h"
@@ -112,4 +113,31 @@ void probe_pagemap_frames(struct caps *c, struct probe *p)
 	}
 	if (pages)
 		probe_unmap(pages);
+}
+
+void probe_map_files(struct caps *c, struct probe *p)
+{
+	_cleanup_close_ int file = sys_memfd_create("decant-probe", MFD_CLOEXEC), fd = -1;
+	char path[80];
+	void *page = NULL;
+	int r;
+
+	(void)c;
+	r = file < 0 ? file : sys_ftruncate(file, PROBE_PAGE_BYTES);
+	while (r >= 0 && !page) {
+		r = sys_mmap(&page, NULL, PROBE_PAGE_BYTES, PROT_READ, MAP_SHARED, file, 0);
+		r = r == -EINTR ? 0 : r;
+	}
+	if (r < 0) {
+		probe_untried(p, r, "a memory file and a mapping of it");
+		return;
+	}
+	(void)snprintf(path, sizeof(path), "/proc/self/map_files/%" PRIxPTR "-%" PRIxPTR,
+		       (uintptr_t)page, (uintptr_t)page + PROBE_PAGE_BYTES);
+	fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		probe_refused(p, fd, "/proc/self/map_files");
+	else
+		probe_yes(p, 0, "opened a mapped memory file of this process");
+	(void)sys_munmap(page, PROBE_PAGE_BYTES);
 }

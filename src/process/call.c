@@ -35,11 +35,11 @@ static int call_failed(struct call *c, int r, struct err *reterr)
 {
 	if (r == -ESRCH)
 		c->thread->dead = true;
-	if (r == -ETIMEDOUT) {
+	if (r == -ENOTSUP)
+		return err_set(reterr, r, "PID %d: thread %d does not run (is its cgroup frozen?)",
+			       c->target->pid, c->thread->tid);
+	if (r == -ETIMEDOUT)
 		c->running = true;
-		return err_set(reterr, r, "thread %d: it does not run (a frozen cgroup?)",
-			       c->thread->tid);
-	}
 	return err_errno(reterr, r, "thread %d: system call", c->thread->tid);
 }
 
@@ -70,6 +70,10 @@ static int call_enter(struct call *c, const struct arch_chain *chain)
 		r = call_mask(c);
 	if (r == 0)
 		r = step_syscall(c->thread->tid, STEP_SHORT_NS, NULL);
+	if (r == -ETIMEDOUT) {
+		c->running = true;
+		return -ENOTSUP;
+	}
 	return r;
 }
 

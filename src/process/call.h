@@ -44,8 +44,9 @@ int call_open(struct call **ret, struct stop *s, const struct maps *m, const str
 	      enum call_method method, struct err *reterr);
 /*
  * Make one system call there.  *ret: its result (>= 0 or negative errno).
- * Returns a negative errno when the call could not be made at all (the thread
- * died: -ESRCH).
+ * Returns a negative errno when the call could not be made at all: -ESRCH (the
+ * thread died), -ENOTSUP (it does not run, as in a frozen cgroup), -ETIMEDOUT.
+ * No more calls then.
  */
 int call_do(struct call *c, long nr, const uint64_t args[6], int64_t *ret, struct err *reterr);
 /* The thread is as it was; NULL is fine. */

@@ -12,7 +12,7 @@
 #include "process/call.h"
 
 /* For what takes no time: a trap, an instruction, the exit of a killed process. */
-#define STEP_SHORT_NS UINT64_C(2000000000)
+#define STEP_SHORT_NS UINT64_C(1000000000)
 /* For a system call: a fork of a terabyte takes some. */
 #define STEP_LONG_NS UINT64_C(60000000000)
 

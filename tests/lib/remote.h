@@ -43,6 +43,7 @@ struct sweep {
 	int (*act)(struct remote *, struct call *);
 	enum call_method method;
 	unsigned first, step;    /* die at these: first, first + step, ... */
+	bool errors;             /* do not die: let each step fail */
 	/* Results. */
 	bool whole;              /* it came to a run without a death */
 	unsigned steps;          /* of that */
@@ -52,8 +53,8 @@ struct sweep {
 };
 
 /*
- * Until a run has no death, or the victim is not what it was.  No points are
- * made here.
+ * Until a run has no death (or fault), or the victim is not what it was.  No
+ * points are made here.
  */
 void remote_sweep(struct sweep *s);
 

@@ -5,6 +5,7 @@
  */
 #include <linux/capability.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -179,6 +180,71 @@ static void gadgets_run(const void *arg)
 	victim_end(&v);
 }
 
+/* ---------------------------------------------------------------- frozen */
+
+static char cgroup[100];
+
+__attribute__((format(printf, 2, 3))) static void cgroup_put(const char *name, const char *fmt, ...)
+{
+	char path[160], text[32];
+	va_list ap;
+	FILE *f;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	snprintf(path, sizeof(path), "%s/%s", cgroup, name);
+	f = fopen(path, "we");
+	need(f && fputs(text, f) >= 0 && fclose(f) == 0, "%s", path);
+}
+
+static bool cgroup_make(void)
+{
+	static const char *const roots[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+	char path[160];
+
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/cgroup.procs", roots[i]);
+		snprintf(cgroup, sizeof(cgroup), "%s/decant-%d", roots[i], getpid());
+		if (access(path, W_OK) == 0 && mkdir(cgroup, 0700) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Its threads stop for us, but run nothing. */
+static void frozen_run(const void *arg)
+{
+	struct victim v;
+	struct remote r;
+	char line[32];
+
+	(void)arg;
+	if (!cgroup_make())
+		skip("no second version of control groups");
+	victim_begin(&v, 0, "stacks plain");
+	remote_open(&r, v.pid, remote_act_calls);
+	cgroup_put("cgroup.procs", "%d", v.pid);
+	cgroup_put("cgroup.freeze", "1");
+	for (int i = 0; i < 1000; i++) {
+		if (kit_line(line, sizeof(line), "grep frozen %s/cgroup.events", cgroup) &&
+		    strcmp(line, "frozen 1") == 0)
+			break;
+		kit_sleep_ms(1);
+	}
+	is_str(line, "frozen 1", "it is frozen");
+	is_int(remote_once(&r), -ENOTSUP, "no call can be made");
+	ok(strstr(r.err.text, "frozen"), "says why: %s", r.err.text);
+	remote_close(&r);
+	cgroup_put("cgroup.freeze", "0");
+	is_str(victim_harm(&v), NULL, "it is not harmed");
+	is_int(v.report->eintr, 0, "no call was broken off");
+	victim_end(&v);
+	for (int i = 0; i < 1000 && rmdir(cgroup) != 0; i++)
+		kit_sleep_ms(1);
+	ok(access(cgroup, F_OK) != 0, "the group is gone");
+}
+
 /* ------------------------------------------------------- in the last resort */
 
 static void plain_run(const void *arg)
@@ -211,12 +277,30 @@ static void sweep_run(const void *arg)
 
 	victim_begin(&v, p->habits, "%s", p->victim);
 	s.v = &v;
-	s.step = kit_full() ? 1 : 3;
+	s.step = kit_full() ? 1 : 5;
 	s.first = 1 + kit_random() % s.step;
 	remote_sweep(&s);
 	diag("%u steps, %u deaths, %llu EINTR", s.steps, s.deaths,
 	     (unsigned long long)v.report->eintr);
 	ok(s.whole, "all steps were died at");
+	is_int(s.harmed, 0, "not harmed: %s", s.what);
+	victim_end(&v);
+}
+
+/* Not our death, but an error at each step. */
+static void errors_run(const void *arg)
+{
+	struct sweep s = { .act = remote_act_asks, .method = CALL_FRAME, .errors = true };
+	struct victim v;
+
+	(void)arg;
+	victim_begin(&v, 0, "registers general --ms 2");
+	s.v = &v;
+	s.step = kit_full() ? 1 : 3;
+	s.first = 1 + kit_random() % s.step;
+	remote_sweep(&s);
+	diag("%u steps, %u faults", s.steps, s.deaths);
+	ok(s.whole, "all steps failed once");
 	is_int(s.harmed, 0, "not harmed: %s", s.what);
 	victim_end(&v);
 }
@@ -262,11 +346,13 @@ int main(void)
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(*refusals); i++)
 		kit_case(refusal_run, &refusals[i], "refused: %s, %s", refusals[i].victim,
 			 refusals[i].why);
+	kit_case(frozen_run, NULL, "refused: a frozen cgroup");
 	kit_case(plain_run, "stacks plain", "plain: stacks plain");
 	kit_case(plain_run, "stacks coroutine", "plain: stacks coroutine");
 	kit_case(plain_run, "registers general --ms 1", "plain: registers general");
 	for (size_t i = 0; i < sizeof(dying) / sizeof(*dying); i++)
 		kit_case(sweep_run, &dying[i], "dying: %s", dying[i].victim);
+	kit_case(errors_run, NULL, "an error at each step");
 	kit_case(control_run, NULL, "control: dying with registers changed in place");
 	return done();
 }

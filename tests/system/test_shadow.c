@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -262,6 +263,41 @@ static void shadow_run(const void *arg)
 	victim_end(&v);
 }
 
+/* Not a shadow any more: with the registers of its original, and nobody who holds it. */
+static int shadow_let_loose(void *arg)
+{
+	struct remote *r = arg;
+	struct stop_thread *t = &r->k.stop.threads[0];
+
+	if (arch_regs_set(r->shadow.pid, &t->resume) < 0)
+		return -errno;
+	return ptrace(PTRACE_DETACH, r->shadow.pid, NULL, NULL) == 0 ? 0 : -errno;
+}
+
+static void loose_run(const void *arg)
+{
+	struct victim v;
+	struct remote r;
+	pid_t pid;
+
+	(void)arg;
+	kit_must(prctl(PR_SET_CHILD_SUBREAPER, 1));
+	victim_begin(&v, 0, "registers general --ms 1");
+	remote_open(&r, v.pid, remote_act_shadow);
+	need(remote_once(&r) == 0, "shadow: %s", r.err.text);
+	pid = r.shadow.pid;
+	is_int(tracer_run(r.k.tracer, shadow_let_loose, &r), 0, "let loose");
+	for (int i = 0; i < 1000 && v.report->foreign == 0; i++)
+		kit_sleep_ms(1);
+	ok(v.report->foreign > 0, "a shadow that runs is seen");
+	ok(victim_harm(&v) != NULL, "and is harm");
+	kill(pid, SIGKILL);
+	is_int(waitpid(pid, NULL, 0), pid, "ended");
+	r.shadow.pid = 0;
+	remote_close(&r);
+	victim_end(&v);
+}
+
 /* ----------------------------------------------------------------- drains */
 
 struct drained {
@@ -445,12 +481,30 @@ static void sweep_run(const void *arg)
 
 	victim_begin(&v, p->habits, "%s", p->victim);
 	s.v = &v;
-	s.step = kit_full() ? 1 : 3;
+	s.step = kit_full() ? 1 : 5;
 	s.first = 1 + kit_random() % s.step;
 	remote_sweep(&s);
 	diag("%u steps, %u deaths, %llu EINTR", s.steps, s.deaths,
 	     (unsigned long long)v.report->eintr);
 	ok(s.whole, "all steps were died at");
+	is_int(s.harmed, 0, "not harmed: %s", s.what);
+	victim_end(&v);
+}
+
+/* Not our death, but an error at each step. */
+static void errors_run(const void *arg)
+{
+	struct sweep s = { .act = remote_act_shadow, .method = CALL_FRAME, .errors = true };
+	struct victim v;
+
+	(void)arg;
+	victim_begin(&v, 0, "registers general --ms 2");
+	s.v = &v;
+	s.step = kit_full() ? 1 : 3;
+	s.first = 1 + kit_random() % s.step;
+	remote_sweep(&s);
+	diag("%u steps, %u faults", s.steps, s.deaths);
+	ok(s.whole, "all steps failed once");
 	is_int(s.harmed, 0, "not harmed: %s", s.what);
 	victim_end(&v);
 }
@@ -478,12 +532,14 @@ int main(void)
 	tap_case_seconds = 60;
 	for (size_t i = 0; i < sizeof(preys) / sizeof(*preys); i++)
 		kit_case(shadow_run, &preys[i], "shadow: %s", preys[i].victim);
+	kit_case(loose_run, NULL, "control: a shadow let loose");
 	kit_case(drain_case, "counter --mib 8", "drain: 4 KiB pages");
 	kit_case(drain_case, "counter --mib 8 --thp", "drain: huge pages");
 	kit_case(no_process_run, "stacks poor --n 1", "no process for the middle one");
 	kit_case(no_process_run, "stacks poor --n 2", "no process for a shadow");
 	for (size_t i = 0; i < sizeof(dying) / sizeof(*dying); i++)
 		kit_case(sweep_run, &dying[i], "dying: %s", dying[i].victim);
+	kit_case(errors_run, NULL, "an error at each step");
 	kit_case(control_run, NULL, "control: dying with registers changed in place");
 	return done();
 }

@@ -121,9 +121,11 @@ void arch_gadgets_scan(const void *code, size_t len, uint64_t addr, struct gadge
 
 bool arch_gadgets_within(const struct gadgets *g, uint64_t start, uint64_t len)
 {
+	uint64_t shortest = g->sigreturn + 7, longest = g->sigreturn + 9;
+
 	/* The kernel looks at the address behind the instruction. */
 	return g->syscall_ret + 2 - start < len &&
-	       (!g->sigreturn || (g->sigreturn + 7 - start < len && g->sigreturn + 9 - start < len));
+	       (!g->sigreturn || (shortest - start < len && longest - start < len));
 }
 
 /* -- registers of calls -- */

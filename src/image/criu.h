@@ -56,7 +56,7 @@ static inline uint64_t criu_entry_end(const struct criu_entry *e)
 #define CRIU_ELF_PIECE (256u << 10)      /* of the ELF notes, per record, as we write them */
 
 struct criu_inventory {
-	uint32_t img_version;    /* 1 or 2; we write 2 */
+	uint32_t img_version;    /* 0 (CRIU's pre-dumps) to 3; ours is 2 */
 	bool fdinfo_per_id;
 	uint64_t dump_uptime_us; /* must be later than the process's start; 0: not said */
 	uint32_t pre_dump_mode;  /* 0: not said, 1: splice, 2: read */
@@ -93,7 +93,7 @@ struct criu_mapping {
 	uint64_t start, end, file_offset;
 	uint64_t dev, ino, shmid;
 	uint32_t flags;          /* enum criu_mapping_flag */
-	const char *name;        /* reading: in the record, name_len bytes, not ended by 0 */
+	const char *name;        /* reading: in scratch, name_len bytes, not ended by 0 */
 	size_t name_len;
 };
 
@@ -104,7 +104,7 @@ struct criu_note {
 	enum criu_note_kind kind;
 	struct criu_note_head head;
 	struct criu_mapping mapping;
-	const void *elf;         /* points into the record */
+	const void *elf;         /* in scratch */
 	size_t elf_len;
 	uint64_t mappings_n, elf_bytes;  /* CRIU_NOTE_END: of all that came before */
 };
@@ -152,6 +152,9 @@ int criu_get_entry(const void *body, size_t len, struct criu_entry *ret, struct 
 int criu_get_inventory(const void *body, size_t len, struct criu_inventory *ret,
 		       struct err *reterr);
 int criu_get_stats(const void *body, size_t len, struct criu_stats *ret, struct err *reterr);
-int criu_get_note(const void *body, size_t len, struct criu_note *ret, struct err *reterr);
+/* scratch: CRIU_NOTE_SCRATCH bytes of the caller's, aligned as malloc() does. */
+#define CRIU_NOTE_SCRATCH (512u << 10)
+int criu_get_note(const void *body, size_t len, void *scratch, struct criu_note *ret,
+		  struct err *reterr);
 
 #endif

@@ -31,6 +31,7 @@ LIBC = re.compile(r"""^(
     getpid|sysconf|                  # they cannot fail as we use them
     __io_uring_get_cqe|              # behind an inline function of liburing
     __u?(div|mod)ti3|__tls_get_addr|__stack_chk_fail|__errno_location|_GLOBAL_OFFSET_TABLE_|
+    protobuf_c_\w+|                  # with an allocator of ours
     seccomp_(init|release|attr_set|arch_\w+|rule_add|export_bpf)| # no calls but a write()
     (nettle_|XXH)\w+|__\w+_chk)$""", re.X)
 # base/ is below sys/ and has one file for this.
@@ -76,7 +77,7 @@ def objects(archive):
 
 
 def layer_of(member):
-    return member.split("_")[0]
+    return member.removeprefix("meson-generated_.._").split("_")[0]
 
 
 def wrong_calls(members):

@@ -7,6 +7,7 @@
  *	leader      the thread-group leader is dead
  *	vfork       vforks all the time; the child execs, or ends after --ms
  *	waiter      children end all the time; waitpid(-1, __WALL) knows them all
+ *	            (--plain: without __WALL; --subreaper: it is one)
  *	storm       real-time signals, counted, in order; plain ones by a timer
  *	seccomp     a filter kills it for any call that it does not make itself
  *	exits       ends with status 3 after --ms
@@ -212,11 +213,14 @@ static pid_t waiter_child(unsigned long i)
 }
 
 /* Every pid that comes must be one that was made, and none may be missing. */
-static void life_waiter(void)
+static void life_waiter(bool plain, bool subreaper)
 {
 	pid_t children[CHILDREN], pid;
 	unsigned long i = 0, k, left;
-	int status;
+	int status, flags = plain ? 0 : __WALL;
+
+	if (subreaper && prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
+		victim_die("PR_SET_CHILD_SUBREAPER");
 
 	signal(SIGCHLD, waiter_signal);
 	victim_ready();
@@ -224,7 +228,7 @@ static void life_waiter(void)
 		for (k = 0; k < CHILDREN; k++)
 			children[k] = waiter_child(i++);
 		for (left = CHILDREN; left > 0; left--) {
-			while ((pid = waitpid(-1, &status, __WALL)) < 0 && errno == EINTR)
+			while ((pid = waitpid(-1, &status, flags)) < 0 && errno == EINTR)
 				;
 			for (k = 0; k < CHILDREN && children[k] != pid; k++)
 				;
@@ -242,7 +246,7 @@ static void life_waiter(void)
 			    WEXITSTATUS(status) != (int)((i - CHILDREN + k) & 63))
 				victim_error("a child ended with status 0x%x", (unsigned)status);
 		}
-		pid = waitpid(-1, &status, __WALL | WNOHANG);
+		pid = waitpid(-1, &status, flags | WNOHANG);
 		if (pid != -1 || errno != ECHILD)
 			victim_error("a child too many: waitpid gave %d", (int)pid);
 		if (sigchld > CHILDREN * 2)
@@ -426,7 +430,8 @@ int main(int argc, char **argv)
 	else if (strcmp(mode, "vfork") == 0)
 		life_vfork();
 	else if (strcmp(mode, "waiter") == 0)
-		life_waiter();
+		life_waiter(victim_flag(argc, argv, "--plain"),
+			    victim_flag(argc, argv, "--subreaper"));
 	else if (strcmp(mode, "storm") == 0)
 		life_storm();
 	else if (strcmp(mode, "seccomp") == 0)

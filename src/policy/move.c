@@ -65,12 +65,14 @@ static int64_t move_refused(int64_t error)
  */
 static int64_t move_put_through(struct move *m, int out, const struct iovec *iov, unsigned n)
 {
+	long size = move_call3(m, SYS_fcntl, out, F_GETPIPE_SZ, 0);
 	int64_t put;
 	int own[2];
-	long r = move_call3(m, SYS_pipe2, (long)own, O_CLOEXEC | O_NONBLOCK, 0);
 
-	if (r < 0)
+	if (move_call3(m, SYS_pipe2, (long)own, O_CLOEXEC | O_NONBLOCK, 0) < 0)
 		return -ENOMEM;
+	if (size > (long)MOVE_PIECE)
+		(void)move_call3(m, SYS_fcntl, own[1], F_SETPIPE_SZ, size);
 	put = move_call3(m, SYS_writev, own[1], (long)iov, n);
 	if (put > 0)
 		put = m->call(SYS_splice, own[0], 0, out, 0, put, SPLICE_F_NONBLOCK);

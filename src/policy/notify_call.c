@@ -267,9 +267,10 @@ void notify_call(struct notify_job *job)
 		call_note_spliced(job);
 	if (r != -NOTIFY_RESTART)
 		call_count(job, r);
-	call_answer(job, r);
+	/* Before the answer: the caller may close its own next, and ask for the end of file. */
 	call_close(&job->in);
 	call_close(&job->out);
 	call_close(&job->mem);
+	call_answer(job, r);
 	call_close(&job->pidfd);
 }

@@ -77,6 +77,7 @@ struct capture {
 	struct core_layout layout;
 	struct writer *writer;
 	struct keep keep;        /* copied in the stop */
+	size_t accounted;        /* pieces of it that in_file has already, or has no more */
 	struct ranges in_file;   /* addresses whose bytes in the file are valid */
 	struct ranges stale;     /* were written there, and are no more */
 	struct ranges again;     /* could not be read in a round: tried once more in the stop */

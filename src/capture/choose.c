@@ -116,6 +116,7 @@ static int choose_turn(struct capture *c)
 	ranges_clear(&c->stale);
 	ranges_clear(&c->again);
 	keep_clear(&c->keep);
+	c->accounted = 0;
 	c->report->strategy = DECANT_STRATEGY_FORK;
 	choose_why(c, "its memory is written faster than rounds can copy it");
 	r = look_room(c, SCOPE_COVER_FORK);

@@ -66,7 +66,7 @@ static int finish_file_pages(struct capture *c)
 	struct ranges part = RANGES_INIT, have = RANGES_INIT;
 	int r = 0;
 
-	for (size_t i = 0; i < c->keep.n && r >= 0; i++)
+	for (size_t i = c->accounted; i < c->keep.n && r >= 0; i++)
 		r = ranges_add(&c->in_file, c->keep.v[i].start, c->keep.v[i].end);
 	for (size_t i = 0; i < c->scope.n && r >= 0; i++) {
 		const struct scope_part *p = &c->scope.v[i];

@@ -209,6 +209,30 @@ static int rounds_memory(struct capture *c)
 	return r;
 }
 
+/*
+ * What rounds wrote at addresses that are no private memory any more is of
+ * another mapping than the one that is there now.
+ */
+static int rounds_settle(struct capture *c)
+{
+	int r = rounds_account(c, &c->written, &c->residue);
+
+	ranges_clear(&c->there);
+	for (size_t i = 0; i < c->scope.n && r >= 0; i++)
+		if (c->scope.v[i].how == SCOPE_PRIVATE)
+			r = ranges_add(&c->there, c->scope.v[i].start, c->scope.v[i].end);
+	if (r >= 0)
+		r = ranges_subtract(&c->tmp, &c->in_file, &c->there);
+	if (r < 0)
+		return capture_fail(c, r, "account of the pages");
+	/* As if they had been told as written, and were not there. */
+	ranges_clear(&c->tmp2);
+	r = ranges_union(&c->written, &c->tmp, &c->tmp2);
+	ranges_clear(&c->residue);
+	return r < 0 ? capture_fail(c, r, "account of the pages") :
+		       rounds_account(c, &c->written, &c->residue);
+}
+
 /* New mappings and what could not be read before belong to the residue. */
 static int rounds_residue(struct capture *c)
 {
@@ -256,6 +280,7 @@ static int rounds_stopped(struct rounds_last *l)
 	r = keep_gather(&c->keep, c->t, &c->residue, &c->unreadable);
 	if (r < 0)
 		return capture_fail(c, r, "copying the residue");
+	c->accounted = c->keep.n;
 	return capture_stopped_parts(c);
 }
 
@@ -304,12 +329,13 @@ static int rounds_take(struct capture *c, bool *ret_diverges)
 		if (r < 0)
 			return c->err.text[0] ? r : capture_fail(c, r, "the last stop");
 		if (l.taken)
-			return rounds_account(c, &c->written, &c->residue);
+			return rounds_settle(c);
 		/* What was kept of the memory round is valid: into the file with it. */
 		r = capture_write_kept(c);
 		if (r < 0)
 			return r;
 		keep_clear(&c->keep);
+		c->accounted = 0;
 	}
 	*ret_diverges = true;
 	return 0;

@@ -11,7 +11,8 @@
 
 /* A signal may make the kernel ask for the same call again, but not for ever. */
 #define STEP_TRIES 100
-#define STEP_NS_PER_S 1000000000
+/* How often to look, signal or not. */
+#define STEP_LOOK_NS UINT64_C(100000000)
 
 #define STEP_SYSCALL_SIG (SIGTRAP | 0x80)
 
@@ -30,15 +31,18 @@ int step_wait(pid_t tid, uint64_t limit_ns, int *ret_status)
 		pid_t r = sys_waitpid(tid, ret_status, __WALL | WNOHANG);
 		struct timespec ts;
 
-		if (r < 0 && r != -EINTR)
+		if (r == -EINTR)
+			continue; /* the signal may have come already */
+		if (r < 0)
 			return r == -ECHILD ? -ESRCH : r;
 		if (r == tid)
 			return WIFSTOPPED(*ret_status) ? 0 : -ESRCH;
 		now = sys_clock_ns();
 		if (now >= end)
 			return -ETIMEDOUT;
-		ts.tv_sec = (time_t)((end - now) / STEP_NS_PER_S);
-		ts.tv_nsec = (long)((end - now) % STEP_NS_PER_S);
+		now = end - now < STEP_LOOK_NS ? end - now : STEP_LOOK_NS;
+		ts.tv_sec = 0;
+		ts.tv_nsec = (long)now;
 		(void)sys_sigtimedwait(&chld, NULL, &ts);
 	}
 }

@@ -4,6 +4,7 @@
  * PAGEMAP_SCAN and by the entries, with and without process_vm_readv().
  */
 #include <fcntl.h>
+#include <grp.h>
 #include <liburing.h>
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
@@ -13,6 +14,7 @@
 #include "lib/forked.h"
 #include "lib/kit.h"
 #include "process/entry.h"
+#include "process/maps.h"
 #include "process/pages.h"
 #include "sys/fault.h"
 #include "tap.h"
@@ -131,6 +133,23 @@ static void test_plain(const void *arg)
 	forked_end(&f);
 }
 
+/* One without any right looks at another of the same user. */
+static void test_nobody(const void *arg)
+{
+	struct forked f;
+
+	if (setgroups(0, NULL) || setresgid(65534, 65534, 65534) ||
+	    setresuid(65534, 65534, 65534))
+		bail("cannot become nobody");
+	prctl(PR_SET_DUMPABLE, 1);
+	forked_start(&f, *(const char *const *)arg);
+	is_int(caps_has(f.caps, FACT_PAGEMAP_FRAMES), false, "frames are not seen");
+	forked_do(&f, victim_plain, 0);
+	forked_open(&f);
+	there_is(&f, 0, 64 * PAGE, mask_has(arg, "pagemap_scan") ? "1-3 5 10 63" : "1-3 10 63");
+	forked_end(&f);
+}
+
 #define SHARED_LEN (16 * PAGE)
 
 static long victim_file(uintptr_t fd)
@@ -200,6 +219,63 @@ static void test_huge(const void *arg)
 	}
 	is_int(ranges_bytes(&there), 6 * MIB, "all of them are there");
 	is_int(there.n, 2, "in two pieces");
+	ranges_free(&there);
+	forked_end(&f);
+}
+
+static long victim_hugetlb(uintptr_t arg)
+{
+	char *p = mmap(FORKED_AT, 8 * MIB, RW, ANON | MAP_FIXED | MAP_HUGETLB, -1, 0);
+
+	(void)arg;
+	if (p == MAP_FAILED)
+		return -errno;
+	fill(p + 2 * MIB, PAGE);
+	fill(p + 6 * MIB, 2 * MIB);
+	return 0;
+}
+
+/* Pages beyond those that the machine sets apart; for this case only. */
+static long hugetlb_allow(long want)
+{
+	const char *path = "/proc/sys/vm/nr_overcommit_hugepages";
+	char text[32] = "", new[32];
+	int fd = open(path, O_RDWR);
+	ssize_t n;
+
+	if (fd < 0)
+		return -1;
+	n = read(fd, text, sizeof(text) - 1);
+	snprintf(new, sizeof(new), "%ld", want);
+	if (n > 0 && atol(text) != want)
+		n = pwrite(fd, new, strlen(new), 0);
+	close(fd);
+	return n > 0 ? atol(text) : -1;
+}
+
+static void test_hugetlb(const void *arg)
+{
+	static char buf[2 * MIB];
+	struct pages_found found = { .there = NULL };
+	struct ranges there;
+	struct forked f;
+	long before = hugetlb_allow(16), r;
+
+	forked_start(&f, *(const char *const *)arg);
+	r = forked_do(&f, victim_hugetlb, 0);
+	if (before < 16)
+		hugetlb_allow(before < 0 ? 0 : before);
+	if (r < 0)
+		skip("no huge pages to be had: %s", strerror((int)-r));
+	forked_open(&f);
+	there = scan(&f, 0, 8 * MIB, &found);
+	is_int(ranges_bytes(&there), 4 * MIB, "two are there");
+	ok(ranges_has(&there, AT + 2 * MIB) && ranges_has(&there, AT + 6 * MIB), "these");
+	if (!mask_has(arg, "pagemap_scan"))
+		is_int(found.huge_bytes, 4 * MIB, "huge");
+	is_int(pages_read(f.target, PAGES_LIVE, AT + 6 * MIB, buf, sizeof(buf)), sizeof(buf),
+	       "read");
+	ok(*(uint64_t *)(buf + 8 * PAGE) == AT + 6 * MIB + 8 * PAGE + 1, "is right");
 	ranges_free(&there);
 	forked_end(&f);
 }
@@ -531,6 +607,36 @@ static void test_reads_touch_nothing(void)
 	forked_end(&f);
 }
 
+/* The kernel's own mappings. */
+static void test_special(void)
+{
+	struct maps m = MAPS_INIT;
+	struct forked f;
+	char buf[PAGE];
+	unsigned seen = 0;
+
+	forked_start(&f, NULL);
+	forked_open(&f);
+	need(maps_read(f.target, MAPS_PLAIN, &m, NULL) == 0, "maps");
+	for (size_t i = 0; i < m.n; i++) {
+		const struct vma *v = &m.v[i];
+		int64_t n;
+
+		if (!(v->flags & VMA_SPECIAL))
+			continue;
+		n = pages_read(f.target, PAGES_LIVE, v->start, buf, PAGE);
+		diag("%s: %lld", maps_name(&m, v), (long long)n);
+		if (v->flags & VMA_UNREADABLE)
+			is_int(n, -EIO, "%s cannot be read", maps_name(&m, v));
+		if (strcmp(maps_name(&m, v), "[vdso]") == 0)
+			ok(n == (int64_t)PAGE && memcmp(buf, "\177ELF", 4) == 0, "the vdso can");
+		seen++;
+	}
+	ok(seen >= 2, "%u special mappings", seen);
+	maps_free(&m);
+	forked_end(&f);
+}
+
 #ifdef DECANT_FAULTS
 static void test_short_reads(void)
 {
@@ -731,8 +837,12 @@ int main(void)
 	kit_start(120);
 	tap_case("entries", test_entries);
 	each_mask(test_plain, "plain pages");
+	kit_case(test_nobody, &masks[0], "of nobody by nobody");
+	kit_case(test_nobody, &masks[1], "of nobody by nobody, by entries");
 	each_mask(test_file, "pages of files");
 	each_mask(test_huge, "huge pages");
+	kit_case(test_hugetlb, &masks[0], "hugetlb");
+	kit_case(test_hugetlb, &masks[1], "hugetlb, by entries");
 	each_mask(test_markers, "markers and guards");
 	kit_case(test_swapped, &masks[0], "swapped pages");
 	kit_case(test_swapped, &masks[1], "swapped pages, by entries");
@@ -740,6 +850,7 @@ int main(void)
 	tap_case("4 TiB of nothing", test_sparse);
 	each_mask(test_read, "reading");
 	tap_case("reading touches nothing", test_reads_touch_nothing);
+	tap_case("special mappings", test_special);
 	tap_case("pinned", test_pinned);
 	tap_case("pinned: the text", test_pinned_text);
 #ifdef DECANT_FAULTS

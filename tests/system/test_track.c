@@ -4,6 +4,7 @@
  * a plain write and nothing else; and nothing is left behind.
  */
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/mman.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
@@ -185,6 +186,18 @@ static void test_plain(const void *arg)
 	ranges_free(&is_there);
 	ranges_free(&both);
 	end(&f, tr);
+}
+
+/* One without any right watches another of the same user. */
+static void test_nobody(void)
+{
+	const char *mask = NULL;
+
+	if (setgroups(0, NULL) || setresgid(65534, 65534, 65534) ||
+	    setresuid(65534, 65534, 65534))
+		bail("cannot become nobody");
+	prctl(PR_SET_DUMPABLE, 1);
+	test_plain(&mask);
 }
 
 /* ----------------------------------------------------------- each by itself */
@@ -1179,6 +1192,7 @@ int main(void)
 	}
 	for (size_t i = 0; i < 2; i++)
 		kit_case(test_plain, &masks[i], "random writes, without %s", mask_name(&masks[i]));
+	tap_case("random writes, of nobody by nobody", test_nobody);
 	test_deeds();
 	tap_case("swapped out", test_swapped);
 	tap_case("4 TiB of nothing", test_sparse);

@@ -145,7 +145,7 @@ static void capture_init(struct capture *c, struct decant *d, struct decant_targ
 
 static void capture_deinit(struct capture *c)
 {
-	struct ranges *all[] = { &c->pinned, &c->in_file, &c->stale, &c->again, &c->unreadable,
+	struct ranges *all[] = { &c->pinned, &c->in_file, &c->stale, &c->again, &c->unreadable, &c->mixed,
 				 &c->written, &c->there, &c->residue, &c->tmp, &c->tmp2 };
 
 	track_close(c->track);
@@ -225,6 +225,7 @@ static void capture_report(struct capture *c, int r)
 	if (rep->strategy != DECANT_STRATEGY_STOP)
 		rep->copied_bytes += rep->stopped_bytes;
 	rep->swapped_bytes = c->swapped_bytes;
+	rep->mixed_bytes = ranges_bytes(&c->mixed);
 	rep->unreadable_bytes = ranges_bytes(&c->unreadable);
 	if (r < 0) {
 		(void)snprintf(rep->message, sizeof(rep->message), "%s", c->err.text);

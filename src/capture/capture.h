@@ -82,6 +82,7 @@ struct capture {
 	struct ranges stale;     /* were written there, and are no more */
 	struct ranges again;     /* could not be read in a round: tried once more in the stop */
 	struct ranges unreadable;
+	struct ranges mixed;     /* of files that were written to while they were read */
 	bool sparse;             /* zero pages may be left out: nothing is there yet */
 
 	/* Scratch, kept so that a stop allocates little. */
@@ -114,6 +115,12 @@ int capture_write_kept(struct capture *c);
 /* scan.c: which pages of [start, end) in `of` are there; in c->there, which is not cleared. */
 int capture_there(struct capture *c, const struct target *of, const struct ranges *of_these,
 		  struct ranges *ret);
+/*
+ * What of a shared part holds data, appended to ret: as the object behind it
+ * says.  Where that cannot be opened (it takes CAP_CHECKPOINT_RESTORE) all of
+ * it does: the target's own page tables tell nothing of what others wrote.
+ */
+int capture_shared(struct capture *c, const struct scope_part *p, struct ranges *ret);
 
 /* fn in the tracer; again while a thread does not stop in time. */
 int capture_in_tracer(struct capture *c, int (*fn)(void *arg), void *arg);

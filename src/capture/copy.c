@@ -148,13 +148,11 @@ int capture_copy_file(struct capture *c, const struct scope_part *part, uint64_t
 		if (!b)
 			return -EIO;
 		n = objects_read(c->objects, &c->maps, v, start, b->data, len);
-		if (n < 0)
-			n = pages_read(c->t, PAGES_LIVE, start, b->data, len);
-		if (n < 0) {
-			r = ranges_add(&c->unreadable, start, start + len);
-			n = 0;
-		}
-		memset(b->data + n, 0, len - (uint64_t)n);
+		if (n >= 0)
+			memset(b->data + n, 0, len - (uint64_t)n);
+		else
+			r = pages_gather(c->t, PAGES_LIVE, &(struct range){ start, start + len }, 1,
+					 b->data, &c->unreadable);
 		if (r >= 0)
 			r = copy_piece(c, b, 0, start, start + len);
 		writer_done(c->writer, b);

@@ -60,6 +60,14 @@ int capture_keep_fixed(struct capture *c)
 	return r < 0 ? capture_fail(c, r, "first pages of mapped files") : 0;
 }
 
+/* A file that was written to meanwhile is no matter of one instant: say so. */
+int finish_mixed(struct capture *c, const struct scope_part *p)
+{
+	if (p->how != SCOPE_FILE || !objects_changed(c->objects, &c->maps, &c->maps.v[p->vma]))
+		return 0;
+	return ranges_add(&c->mixed, p->start, p->end);
+}
+
 /* Pages of private file mappings that were never read in: the file's own. */
 static int finish_file_pages(struct capture *c)
 {
@@ -71,8 +79,9 @@ static int finish_file_pages(struct capture *c)
 	for (size_t i = 0; i < c->scope.n && r >= 0; i++) {
 		const struct scope_part *p = &c->scope.v[i];
 
-		if (!p->file_base || p->how == SCOPE_FIXED ||
-		    (c->maps.v[p->vma].flags & VMA_SHARED))
+		if (p->how != SCOPE_FILE &&
+		    (!p->file_base || p->how == SCOPE_FIXED ||
+		     (c->maps.v[p->vma].flags & VMA_SHARED)))
 			continue;
 		ranges_clear(&part);
 		r = ranges_add(&part, p->start, p->end);
@@ -80,6 +89,8 @@ static int finish_file_pages(struct capture *c)
 			r = ranges_subtract(&have, &part, &c->in_file);
 		for (size_t k = 0; k < have.n && r >= 0; k++)
 			r = capture_copy_file(c, p, have.v[k].start, have.v[k].end);
+		if (r >= 0)
+			r = finish_mixed(c, p);
 	}
 	ranges_free(&part);
 	ranges_free(&have);

@@ -130,12 +130,7 @@ static int whole_copy_shared(struct capture *c)
 		if (p->how != SCOPE_STOPPED || !(v->flags & VMA_SHARED))
 			continue;
 		ranges_clear(&c->tmp);
-		if (objects_data(c->objects, &c->maps, v, p->start, p->end, &c->tmp) < 0) {
-			struct pages_found found = { .there = &c->tmp };
-
-			ranges_clear(&c->tmp);
-			r = pages_scan(c->t, p->start, p->end, &found, &c->err);
-		}
+		r = capture_shared(c, p, &c->tmp);
 		for (size_t k = 0; k < c->tmp.n && r >= 0; k++)
 			r = capture_copy_file(c, p, c->tmp.v[k].start, c->tmp.v[k].end);
 		c->copied_bytes += ranges_bytes(&c->tmp);

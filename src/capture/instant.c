@@ -56,7 +56,10 @@ void capture_resume(struct capture *c)
 	call_close(c->call);
 	c->call = NULL;
 	stop_resume(&c->stop);
-	pause = c->stop.end_ns - c->stop.begin_ns;
+	/* Idle threads of very many are stopped before those at work, and let go after. */
+	pause = c->stop.busy_end_ns - c->stop.busy_ns;
+	c->report->whole_pause_ns = max_u64(c->report->whole_pause_ns,
+					    c->stop.end_ns - c->stop.begin_ns);
 	c->report->stops++;
 	c->report->pauses_ns += pause;
 	c->report->pause_ns = max_u64(c->report->pause_ns, pause);
@@ -161,7 +164,10 @@ static int instant_part(struct capture *c, const struct scope_part *p)
 		r = instant_object(c, p);
 	if (r < 0 && c->keep.bytes == before) {
 		ranges_clear(&c->tmp);
-		r = pages_scan(c->t, p->start, p->end, &found, &c->err);
+		if (v->flags & VMA_SHARED)
+			r = ranges_add(&c->tmp, p->start, p->end);
+		else
+			r = pages_scan(c->t, p->start, p->end, &found, &c->err);
 		/* hugetlb pages that are not there are no zero pages either. */
 		if (r >= 0)
 			r = keep_gather(&c->keep, c->t, &c->tmp, &c->unreadable);

@@ -50,11 +50,8 @@ int look_target(struct capture *c)
 
 static int look_there(struct capture *c, const struct scope_part *p, struct pages_found *found)
 {
-	const struct vma *v = &c->maps.v[p->vma];
-
-	if ((v->flags & VMA_SHARED) &&
-	    objects_data(c->objects, &c->maps, v, p->start, p->end, found->there) >= 0)
-		return 0;
+	if (c->maps.v[p->vma].flags & VMA_SHARED)
+		return capture_shared(c, p, found->there);
 	return pages_scan(c->t, p->start, p->end, found, &c->err);
 }
 
@@ -71,6 +68,9 @@ static int look_stopped(struct capture *c, enum scope_cover cover, uint64_t *ret
 		struct pages_found found = { .there = &c->residue };
 		uint64_t bytes;
 
+		/* Opened now: what it says then of its last write is of before the stop. */
+		if (p->how == SCOPE_FILE)
+			(void)objects_fd(c->objects, &c->maps, &c->maps.v[p->vma]);
 		if (p->how != SCOPE_STOPPED)
 			continue;
 		ranges_clear(&c->residue);

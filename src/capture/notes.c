@@ -48,6 +48,7 @@ static void notes_own(const struct capture *c, struct json *j)
 	json_member_u64(j, "filter", c->filter);
 	json_member_bool(j, "all", c->o->flags & DECANT_CAPTURE_ALL);
 	notes_ranges(j, "unreadable", &c->unreadable);
+	notes_ranges(j, "mixed", &c->mixed);
 	json_end(j);
 }
 

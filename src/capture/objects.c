@@ -17,6 +17,7 @@
 struct object {
 	uint64_t dev, ino;
 	int fd;           /* negative errno: could not be opened */
+	struct stat first;
 };
 
 struct objects {
@@ -99,8 +100,30 @@ int objects_fd(struct objects *o, const struct maps *m, const struct vma *v)
 	} else {
 		o->n++;
 	}
-	o->v[i] = (struct object){ v->dev, v->ino, objects_new(o, m, v) };
+	o->v[i] = (struct object){ .dev = v->dev, .ino = v->ino, .fd = objects_new(o, m, v) };
+	if (o->v[i].fd >= 0)
+		(void)sys_fstat(o->v[i].fd, &o->v[i].first);
 	return o->v[i].fd;
+}
+
+static bool objects_same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+bool objects_changed(struct objects *o, const struct maps *m, const struct vma *v)
+{
+	int fd = objects_fd(o, m, v);
+	struct stat st;
+
+	if (fd < 0 || sys_fstat(fd, &st) < 0)
+		return true;
+	for (unsigned i = 0; i < o->n; i++)
+		if (o->v[i].fd == fd)
+			return st.st_size != o->v[i].first.st_size ||
+			       !objects_same_time(&st.st_mtim, &o->v[i].first.st_mtim) ||
+			       !objects_same_time(&st.st_ctim, &o->v[i].first.st_ctim);
+	return true;
 }
 
 int objects_data(struct objects *o, const struct maps *m, const struct vma *v, uint64_t start,

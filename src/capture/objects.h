@@ -7,6 +7,7 @@
 #ifndef CAPTURE_OBJECTS_H
 #define CAPTURE_OBJECTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -29,6 +30,8 @@ int objects_fd(struct objects *o, const struct maps *m, const struct vma *v);
  */
 int objects_data(struct objects *o, const struct maps *m, const struct vma *v, uint64_t start,
 		 uint64_t end, struct ranges *ret);
+/* Has it been written to, or cut, since it was first asked for? */
+bool objects_changed(struct objects *o, const struct maps *m, const struct vma *v);
 /* Read it; bytes, fewer at the object's end; negative errno. */
 int64_t objects_read(struct objects *o, const struct maps *m, const struct vma *v,
 		     uint64_t addr, void *buf, uint64_t len);

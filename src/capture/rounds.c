@@ -271,7 +271,7 @@ static int rounds_stopped(struct rounds_last *l)
 	if (r < 0)
 		return r;
 	bytes = ranges_bytes(&c->residue);
-	l->need_ns = sys_clock_ns() - c->stop.begin_ns + bytes / 1024 * ROUNDS_NS_PER_KIB;
+	l->need_ns = sys_clock_ns() - c->stop.busy_ns + bytes / 1024 * ROUNDS_NS_PER_KIB;
 	if (!l->force && l->need_ns > c->pause_max_ns)
 		return 0;
 	l->taken = true;
@@ -354,8 +354,9 @@ int capture_precopy(struct capture *c, bool *ret_diverges)
 	r = capture_in_tracer(c, rounds_open, c);
 	if (r < 0)
 		return c->err.text[0] ? r : capture_fail(c, r, "tracking");
-	(void)capture_tick(c, "arming", 0);
-	r = capture_scope_now(c, SCOPE_COVER_TRACK);
+	r = capture_tick(c, "arming", 0);
+	if (r >= 0)
+		r = capture_scope_now(c, SCOPE_COVER_TRACK);
 	if (r >= 0)
 		r = capture_place(c);
 	if (r >= 0)

@@ -2,6 +2,7 @@
 /* From "written" to "there and written": few questions for many ranges. */
 #include "base/checked.h"
 #include "capture/capture.h"
+#include "capture/objects.h"
 
 #define SCAN_GAP_BYTES (256u << 10)   /* asking about so much more costs less than asking twice */
 
@@ -21,4 +22,15 @@ int capture_there(struct capture *c, const struct target *of, const struct range
 	}
 	c->swapped_bytes += found.swapped_bytes;
 	return r < 0 ? r : ranges_intersect(ret, &c->there, of_these);
+}
+
+int capture_shared(struct capture *c, const struct scope_part *p, struct ranges *ret)
+{
+	size_t n = ret->n;
+	int r = objects_data(c->objects, &c->maps, &c->maps.v[p->vma], p->start, p->end, ret);
+
+	if (r >= 0)
+		return 0;
+	ret->n = n;
+	return ranges_add(ret, p->start, p->end);
 }

@@ -14,6 +14,13 @@ static bool scope_is_fixed(const struct vma *v)
 	return v->flags & VMA_SPECIAL;
 }
 
+/* Only write(2) and other mappings can change it, and files are seldom written so. */
+static bool scope_is_read_only(const struct vma *v)
+{
+	return (v->flags & (VMA_SHARED | VMA_FILE)) == (VMA_SHARED | VMA_FILE) &&
+	       !(v->flags & (VMA_WRITE | VMA_DELETED | VMA_HUGETLB));
+}
+
 static enum scope_how scope_private(const struct vma *v, enum scope_cover cover, const char **why)
 {
 	if (v->flags & VMA_HUGETLB) {
@@ -70,6 +77,8 @@ static bool scope_part_of(const struct vma *v, size_t i, const struct scope_rule
 		ret->how = SCOPE_FIXED;
 	} else if (scope_is_fixed(v)) {
 		ret->how = SCOPE_FIXED;
+	} else if (scope_is_read_only(v)) {
+		ret->how = SCOPE_FILE;
 	} else if (v->flags & VMA_SHARED) {
 		ret->how = SCOPE_STOPPED;
 		ret->why = "shared memory";

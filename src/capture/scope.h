@@ -17,6 +17,8 @@
 enum scope_how {
 	SCOPE_PRIVATE,   /* tracking or copy-on-write covers it */
 	SCOPE_STOPPED,   /* only a copy made in the stop is right */
+	SCOPE_FILE,      /* a file that nobody writes through this mapping: read at any time, and
+			  * looked at again whether it changed meanwhile */
 	SCOPE_FIXED,     /* never changes ([vdso], first pages of ELF files): read at any time */
 };
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/checked.h"
@@ -117,6 +118,23 @@ static int stream_pages(struct stream *s, uint64_t start, uint64_t end)
 	return r;
 }
 
+/* At most OUT_CHUNK of what lies behind a mapping, else of the mapping. */
+static int stream_object(struct stream *s, const struct scope_part *p, uint64_t start,
+			 uint64_t len)
+{
+	struct capture *c = s->c;
+	int64_t n = objects_read(c->objects, &c->maps, &c->maps.v[p->vma], start, s->buffer, len);
+	int r = 0;
+
+	if (n >= 0)
+		memset(s->buffer + n, 0, len - (uint64_t)n);
+	else
+		r = pages_gather(c->t, PAGES_LIVE, &(struct range){ start, start + len }, 1,
+				 s->buffer, &c->unreadable);
+	return r < 0 ? capture_fail(c, r, "reading mapped files") :
+		       out_put(&s->out, s->buffer, len, &c->err);
+}
+
 /* What is not there: zeros, or what the mapped file has. */
 static int stream_absent(struct stream *s, const struct scope_part *p, uint64_t start,
 			 uint64_t end)
@@ -125,21 +143,12 @@ static int stream_absent(struct stream *s, const struct scope_part *p, uint64_t 
 	const struct vma *v = &c->maps.v[p->vma];
 	int r = 0;
 
-	if (!p->file_base || (v->flags & VMA_SHARED))
+	if (p->how != SCOPE_FILE && (!p->file_base || (v->flags & VMA_SHARED)))
 		return out_zeros(&s->out, end - start, &c->err);
 	while (start < end && r >= 0) {
 		uint64_t len = min_u64(end - start, OUT_CHUNK);
-		int64_t n = objects_read(c->objects, &c->maps, v, start, s->buffer, len);
 
-		if (n < 0)
-			n = pages_read(c->t, PAGES_LIVE, start, s->buffer, len);
-		if (n < 0)
-			r = ranges_add(&c->unreadable, start, start + len);
-		n = n < 0 ? 0 : n;
-		if (r >= 0)
-			r = out_put(&s->out, s->buffer, (uint64_t)n, &c->err);
-		if (r >= 0)
-			r = out_zeros(&s->out, len - (uint64_t)n, &c->err);
+		r = stream_object(s, p, start, len);
 		start += len;
 	}
 	return r;
@@ -177,13 +186,7 @@ static int stream_shared(struct stream *s, const struct scope_part *p, struct ra
 		r = out_zeros(&s->out, start - at, &c->err);
 		for (; start < end && r >= 0;) {
 			uint64_t len = min_u64(end - start, OUT_CHUNK);
-			int64_t n = objects_read(c->objects, &c->maps, &c->maps.v[p->vma], start,
-						 s->buffer, len);
-
-			n = n < 0 ? 0 : n;
-			r = out_put(&s->out, s->buffer, (uint64_t)n, &c->err);
-			if (r >= 0)
-				r = out_zeros(&s->out, len - (uint64_t)n, &c->err);
+			r = stream_object(s, p, start, len);
 			start += len;
 		}
 		at = end;
@@ -200,11 +203,10 @@ static int stream_scanned(struct stream *s, const struct scope_part *p)
 	int r = 0;
 
 	ranges_clear(&c->residue);
-	if ((c->maps.v[p->vma].flags & VMA_SHARED) &&
-	    objects_data(c->objects, &c->maps, &c->maps.v[p->vma], p->start, p->end,
-			 &c->residue) >= 0)
-		return stream_shared(s, p, &c->residue);
-	ranges_clear(&c->residue);
+	if (c->maps.v[p->vma].flags & VMA_SHARED) {
+		r = capture_shared(c, p, &c->residue);
+		return r < 0 ? r : stream_shared(s, p, &c->residue);
+	}
 	r = pages_scan(of, p->start, p->end, &found, &c->err);
 	c->swapped_bytes += found.swapped_bytes;
 	for (size_t i = 0; i < c->residue.n && r >= 0; i++) {
@@ -228,7 +230,13 @@ static int stream_parts(struct stream *s)
 		bool kept = p->how == SCOPE_FIXED ||
 			    (p->how == SCOPE_STOPPED && s->from == CAPTURE_FROM_SHADOW);
 
-		r = kept ? stream_kept(s, p) : stream_scanned(s, p);
+		if (p->how == SCOPE_FILE) {
+			r = stream_absent(s, p, p->start, p->end);
+			if (r >= 0)
+				r = finish_mixed(c, p);
+		} else {
+			r = kept ? stream_kept(s, p) : stream_scanned(s, p);
+		}
 	}
 	return r;
 }

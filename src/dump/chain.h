@@ -29,7 +29,8 @@ struct chain_level {
 	char *parent;            /* text of the link; NULL: none */
 	bool complete;           /* has inventory.img */
 	bool unfinished;         /* has what only a killed or running writer leaves */
-	struct criu_inventory inventory;  /* with complete */
+	struct criu_inventory inventory;  /* with complete, if it can be read */
+	int inventory_error;     /* 0, or why it cannot */
 };
 
 /* Newest first: level 0 is the directory that was opened. */
@@ -49,9 +50,6 @@ struct chain {
 int chain_open(struct chain *c, const char *path, struct err *broken, struct err *reterr);
 void chain_close(struct chain *c);
 
-/* The name of a pagemap. */
-#define CHAIN_NAME_MAX 64
-void chain_pagemap_name(char ret[CHAIN_NAME_MAX], enum dir_kind kind, uint64_t id);
 /* Is there a pagemap of that name at this level?  1, 0, negative errno. */
 int chain_has(const struct chain *c, unsigned level, enum dir_kind kind, uint64_t id);
 

@@ -354,8 +354,8 @@ int stop_begin(struct stop *s, const struct stop_options *o, struct err *reterr)
 	/* The tracer of an earlier try may have been killed in the middle. */
 	for (size_t i = 0; i < s->n; i++)
 		s->threads[i].seized = s->threads[i].stopped = false;
-	(void)err_set(reterr, -ETIMEDOUT, "PID %d: it cannot be stopped now: it calls exec, or this "
-		      "machine has too much to do", s->target->pid);
+	(void)err_set(reterr, -ETIMEDOUT, "PID %d: it cannot be stopped now: it calls exec, or "
+		      "this machine has too much to do", s->target->pid);
 	tracer_limit(2 * limit_ns + STOP_LIMIT_NS);
 	r = stop_rounds(s, o, until_ns, reterr);
 	tracer_limit(0);

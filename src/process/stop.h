@@ -81,7 +81,8 @@ struct stop_options {
 
 /*
  * Prepare: memory for all threads, made outside of the stop, and a look at
- * which are at work (some milliseconds if they are many); nothing is touched yet.  Again before a later stop is cheap and good, but need not be.
+ * which are at work (some milliseconds if they are many); nothing is touched
+ * yet.  Again before each later stop.
  * -ESRCH, -ENOMEM.
  */
 int stop_seize(struct stop *s, const struct target *t, struct err *reterr);

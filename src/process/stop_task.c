@@ -68,7 +68,7 @@ bool stop_task_gone(const struct stop *s, pid_t tid)
 uint64_t stop_task_ran_ns(const struct stop *s, pid_t tid)
 {
 	char text[96];
+	int r = stop_task_text(s, tid, "schedstat", text, sizeof(text));
 
-	return stop_task_text(s, tid, "schedstat", text, sizeof(text)) < 0 ? 0
-									    : strtoull(text, NULL, 10);
+	return r < 0 ? 0 : strtoull(text, NULL, 10);
 }

@@ -88,6 +88,8 @@ static void decide_copy(const struct policy *p, const struct policy_event *e,
 		/* What libfuse does, so that it takes its way without vmsplice. */
 		v->action = ACTION_FAIL;
 		v->error = EINVAL;
+		v->rwf = 0;
+		v->nowait_ideal = false;
 	} else {
 		v->action = ACTION_WAIT_WRITE;
 		v->rwf = RWF_NOWAIT;

@@ -35,6 +35,40 @@ static unsigned char *buffer_map(void)
 	return none;
 }
 
+/*
+ * gettid(), kept per thread.  A child of fork() has another number: it sees
+ * that by a page which the kernel empties for it.
+ */
+static int32_t buffer_tid(void)
+{
+	static _Thread_local int32_t tid;
+	static _Thread_local uint32_t of;
+	static uint32_t generation = 1;
+	static uint32_t *here;
+	uint32_t *page = __atomic_load_n(&here, __ATOMIC_ACQUIRE), now;
+
+	if (!page) {
+		long p = raw(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if ((p < 0 && p > -4096) || raw3(SYS_madvise, p, 4096, MADV_WIPEONFORK) < 0)
+			return (int32_t)raw1(SYS_gettid, 0);
+		page = (uint32_t *)p;
+		__atomic_store_n(page, 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&here, page, __ATOMIC_RELEASE);
+	}
+	if (!__atomic_load_n(page, __ATOMIC_ACQUIRE)) {
+		(void)__atomic_fetch_add(&generation, 1, __ATOMIC_RELAXED);
+		__atomic_store_n(page, 1, __ATOMIC_RELEASE);
+	}
+	now = __atomic_load_n(&generation, __ATOMIC_RELAXED);
+	if (of != now) {
+		tid = (int32_t)raw1(SYS_gettid, 0);
+		of = now;
+	}
+	return tid;
+}
+
 static bool buffer_take(int slot, int32_t from, int32_t to)
 {
 	return __atomic_compare_exchange_n(&buffer_owner[slot], &from, to, false, __ATOMIC_ACQUIRE,
@@ -43,7 +77,7 @@ static bool buffer_take(int slot, int32_t from, int32_t to)
 
 static int buffer_claim(void)
 {
-	int32_t tid = (int32_t)raw1(SYS_gettid, 0), pid;
+	int32_t tid = buffer_tid(), pid;
 
 	for (int i = 0; i < BUFFER_SLOTS; i++)
 		if (buffer_take(i, 0, tid))

@@ -2,6 +2,7 @@
 /* What the descriptors of a call are. */
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -87,5 +88,19 @@ void shim_look(int fd, struct shim_end *ret)
 			break;
 		}
 	}
+	*ret = e;
+}
+
+void shim_look_socket(int fd, struct shim_end *ret)
+{
+	struct shim_end e = { .end = { .kind = KIND_SOCKET, .can_read = true, .can_write = true } };
+	socklen_t len = sizeof(int);
+	int type;
+
+	if (raw(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, (long)&type, (long)&len, 0) < 0) {
+		shim_look(fd, ret);
+		return;
+	}
+	e.stream = type == SOCK_STREAM;
 	*ret = e;
 }

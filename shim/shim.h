@@ -54,8 +54,11 @@ struct shim_end {
 	struct policy_end end;
 	uint64_t size_bytes;  /* of a file */
 	uint64_t ino;         /* of a pipe */
+	bool stream;          /* a socket: of type SOCK_STREAM */
 };
 void shim_look(int fd, struct shim_end *ret);
+/* The same, quicker where it is a socket. */
+void shim_look_socket(int fd, struct shim_end *ret);
 /* Pipe ends that went through the kernel's splice(). */
 void shim_spliced(const struct shim_end *e, bool write_end);
 

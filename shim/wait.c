@@ -13,6 +13,8 @@
 #include "raw.h"
 #include "shim.h"
 
+#define WAIT_STACK 8192 /* bytes */
+
 /* poll() ends at any handler; where nothing better can be had. */
 static int wait_poll(int fd, short events, int timeout_ms)
 {
@@ -75,10 +77,21 @@ void shim_move_init(struct move *m)
 	};
 }
 
+/*
+ * A little above our own frame there is stack: most offsets are there, and need
+ * no question to the kernel.
+ */
+static bool wait_is_near(const void *p)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0), at = (uintptr_t)p;
+
+	return at > here && at - here < WAIT_STACK;
+}
+
 /* The kernel reads the set before it sees that `how` is none. */
 int shim_read_off(int64_t *ret, const int64_t *off)
 {
-	if (raw4(SYS_rt_sigprocmask, ~0, off, 0, 8) == -EFAULT)
+	if (!wait_is_near(off) && raw4(SYS_rt_sigprocmask, ~0, off, 0, 8) == -EFAULT)
 		return -EFAULT;
 	*ret = *off;
 	return 0;
@@ -87,7 +100,7 @@ int shim_read_off(int64_t *ret, const int64_t *off)
 /* And writes the old one where nothing else is asked for. */
 int shim_write_off(int64_t *off, int64_t value)
 {
-	if (raw4(SYS_rt_sigprocmask, 0, 0, off, 8) == -EFAULT)
+	if (!wait_is_near(off) && raw4(SYS_rt_sigprocmask, 0, 0, off, 8) == -EFAULT)
 		return -EFAULT;
 	*off = value;
 	return 0;

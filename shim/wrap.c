@@ -30,7 +30,7 @@ struct wrap_job {
 	int64_t *off;        /* the program's; NULL: the file's position */
 	int64_t pos;
 	uint64_t len, size_bytes;
-	bool to_socket, nonblock;
+	bool to_socket, stream, nonblock;
 };
 
 static int64_t wrap_move(struct wrap_job *j)
@@ -38,7 +38,8 @@ static int64_t wrap_move(struct wrap_job *j)
 	if (j->call == CALL_TEE)
 		return move_tee(&j->m, j->in, j->out, j->len, j->nonblock);
 	if (j->to_socket)
-		return move_file_socket(&j->m, j->in, &j->pos, j->out, j->len, j->size_bytes);
+		return move_file_socket(&j->m, j->in, &j->pos, j->out, j->len, j->size_bytes,
+					j->stream);
 	return move_file_pipe(&j->m, j->in, &j->pos, j->out, j->len, j->nonblock);
 }
 
@@ -84,7 +85,10 @@ static int64_t wrap_copy(struct wrap_job *j)
 static void wrap_look(struct shim_call *c, int in, int out, struct shim_end ends[2])
 {
 	shim_look(in, &ends[0]);
-	shim_look(out, &ends[1]);
+	if (c->event.call == CALL_SENDFILE)
+		shim_look_socket(out, &ends[1]);
+	else
+		shim_look(out, &ends[1]);
 	c->event.in = ends[0].end;
 	c->event.out = ends[1].end;
 	c->fd = out;
@@ -110,6 +114,7 @@ int64_t shim_sendfile(int out, int in, int64_t *off, size_t count, const void *i
 			.in = in, .out = out, .off = off, .len = count,
 			.size_bytes = ends[0].size_bytes,
 			.to_socket = c.event.out.kind == KIND_SOCKET,
+			.stream = ends[1].stream,
 			.nonblock = c.event.out.nonblock,
 		};
 

@@ -274,15 +274,12 @@ static void move_push(struct move *m, int out)
 			      sizeof(cork), 0);
 }
 
-/* Whether it matters not how the bytes are cut; one piece is one in any case. */
-static bool move_is_stream(struct move *m, int out, uint64_t len)
+bool move_is_stream(struct move *m, int out)
 {
 	int type = SOCK_STREAM;
-	socklen_t type_len = sizeof(type);
+	socklen_t len = sizeof(type);
 
-	if (len > MOVE_PIECE - MOVE_PAGE)
-		(void)m->call(SYS_getsockopt, out, SOL_SOCKET, SO_TYPE, (long)&type,
-			      (long)&type_len, 0);
+	(void)m->call(SYS_getsockopt, out, SOL_SOCKET, SO_TYPE, (long)&type, (long)&len, 0);
 	return type == SOCK_STREAM;
 }
 
@@ -296,10 +293,10 @@ static size_t move_piece(const struct move *m, int64_t pos, uint64_t len, bool s
 }
 
 int64_t move_file_socket(struct move *m, int in, int64_t *pos, int out, uint64_t len,
-			 uint64_t size_bytes)
+			 uint64_t size_bytes, bool stream)
 {
-	bool stream = move_is_stream(m, out, len), more = false;
 	uint64_t done = 0;
+	bool more = false;
 
 	if (len > MOVE_MAX)
 		len = MOVE_MAX;

@@ -45,10 +45,14 @@ struct move {
 	void *private;
 };
 
-/* The file's position is *pos, which is moved on; size_bytes as fstat says. */
+/*
+ * The file's position is *pos, which is moved on; size_bytes as fstat says.
+ * stream: it matters not how the bytes are cut (move_is_stream()).
+ */
 int64_t move_file_pipe(struct move *m, int in, int64_t *pos, int out, uint64_t len, bool nonblock);
 int64_t move_file_socket(struct move *m, int in, int64_t *pos, int out, uint64_t len,
-			 uint64_t size_bytes);
+			 uint64_t size_bytes, bool stream);
+bool move_is_stream(struct move *m, int out);
 int64_t move_tee(struct move *m, int in, int out, uint64_t len, bool nonblock);
 
 /*

@@ -257,7 +257,8 @@ static int64_t copy_file(struct notify_job *job)
 		pos = (int32_t)pos;
 	if (job->event.out.kind == KIND_SOCKET)
 		r = move_file_socket(&job->move, job->in, &pos, job->out, job->event.n,
-				     S_ISREG(st.st_mode) ? (uint64_t)st.st_size : UINT64_MAX);
+				     S_ISREG(st.st_mode) ? (uint64_t)st.st_size : UINT64_MAX,
+				     move_is_stream(&job->move, job->out));
 	else
 		r = move_file_pipe(&job->move, job->in, &pos, job->out, job->event.n, nonblock);
 	if (r <= 0)

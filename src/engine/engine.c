@@ -150,7 +150,7 @@ static void engine_cancel_all(struct engine *e)
 		for (struct list *l = head->next; l != head; l = l->next) {
 			struct job *j = list_entry(l, struct job_queue, hash_link)->job;
 
-			__atomic_store_n(&j->q->cancelled, true, __ATOMIC_RELAXED);
+			atomic_store_explicit(&j->q->cancelled, true, memory_order_relaxed);
 			engine_wake(e, j);
 		}
 	}
@@ -405,7 +405,7 @@ int engine_cancel(struct engine *e, uint64_t id)
 
 		if (j->id != id || j->q->ended)
 			continue;
-		__atomic_store_n(&j->q->cancelled, true, __ATOMIC_RELAXED);
+		atomic_store_explicit(&j->q->cancelled, true, memory_order_relaxed);
 		engine_wake(e, j);
 		r = 0;
 		break;

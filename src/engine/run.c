@@ -35,10 +35,10 @@ static int run_interrupted(struct job *j)
 	if (q->phase == PHASE_DRAIN)
 		return 0;
 	/* Stored by other threads; soon is soon enough. */
-	if (__atomic_load_n(&q->cancelled_behind, __ATOMIC_RELAXED))
+	if (atomic_load_explicit(&q->cancelled_behind, memory_order_relaxed))
 		return job_fail(j, -ECANCELED,
 				"cancelled: an earlier transfer on the same stream failed");
-	if (__atomic_load_n(&q->cancelled, __ATOMIC_RELAXED))
+	if (atomic_load_explicit(&q->cancelled, memory_order_relaxed))
 		return job_fail(j, -ECANCELED, "cancelled at offset %llu",
 				(unsigned long long)(j->from.offset + j->sent));
 	if (j->stall_ms && q->phase != PHASE_START &&

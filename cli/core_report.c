@@ -44,6 +44,9 @@ static void core_print_details(FILE *f, const struct decant_capture_report *r)
 		      text_duration(c, r->cpu_ns));
 	if (r->swapped_bytes)
 		(void)fprintf(f, "  %s were swapped out\n", text_bytes(a, r->swapped_bytes));
+	if (r->whole_pause_ns / 2 > r->pause_ns)
+		(void)fprintf(f, "  idle threads stood still for %s, for there are so many\n",
+			      text_duration(a, r->whole_pause_ns));
 }
 
 void core_report_print(FILE *f, const struct core_result *result, const struct core_options *o)
@@ -68,6 +71,9 @@ void core_report_print(FILE *f, const struct core_result *result, const struct c
 	if (r->unreadable_bytes)
 		(void)fprintf(f, "  %s could not be read and are missing\n",
 			      text_bytes(bad, r->unreadable_bytes));
+	if (r->mixed_bytes)
+		(void)fprintf(f, "  %s of mapped files were written to while they were read: they "
+			      "may be newer\n", text_bytes(bad, r->mixed_bytes));
 	if (r->pause_ns > core_pause_max(o) && (o->pause_max_ns || !o->strategy))
 		(void)fprintf(f, "  that is longer than --max-pause\n");
 }
@@ -82,6 +88,7 @@ static void core_json_report(struct json *j, const struct decant_capture_report 
 	json_member_u64(j, "mappings", r->mappings);
 	json_member_u64(j, "stops", r->stops);
 	json_member_u64(j, "pause_ns", r->pause_ns);
+	json_member_u64(j, "whole_pause_ns", r->whole_pause_ns);
 	json_member_u64(j, "pauses_ns", r->pauses_ns);
 	json_member_u64(j, "total_ns", r->total_ns);
 	json_member_u64(j, "cpu_ns", r->cpu_ns);
@@ -92,6 +99,7 @@ static void core_json_report(struct json *j, const struct decant_capture_report 
 	json_member_u64(j, "stopped_bytes", r->stopped_bytes);
 	json_member_u64(j, "swapped_bytes", r->swapped_bytes);
 	json_member_u64(j, "unreadable_bytes", r->unreadable_bytes);
+	json_member_u64(j, "mixed_bytes", r->mixed_bytes);
 }
 
 void core_report_json(FILE *f, const struct core_result *r, const struct core_options *o)

@@ -16,7 +16,7 @@
 
 struct target {
 	pid_t pid;               /* thread group, as we see it */
-	pid_t live;              /* a thread whose files in /proc work: pid, but for a dead leader */
+	pid_t live;              /* a thread whose files in /proc work: pid, if the leader lives */
 	bool leader_dead;
 	int pidfd;
 	int proc_fd;             /* /proc/PID */

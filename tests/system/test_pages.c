@@ -738,7 +738,8 @@ static void test_pinned_text(void)
 	is_int(r.n, 0, "none");
 	is_int(pages_parse_pinned("x\nUserBufs:\t5\n    0: <none>\n    1: 0x1000/1\n"
 				  "12345: 0x5fff/2\n    3: 0xffffffffffffff00/4096\n"
-				  "    4: 0x9000/0\nPollList:\n    5: 0xa000/4096\n", &r), 0, "buffers");
+				  "    4: 0x9000/0\nPollList:\n    5: 0xa000/4096\n", &r), 0,
+	       "buffers");
 	is_int(r.n, 2, "two of them make sense");
 	ok(r.v[0].start == 0x1000 && r.v[0].end == 0x2000, "one page");
 	ok(r.v[1].start == 0x5000 && r.v[1].end == 0x7000, "over a page's end");

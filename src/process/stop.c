@@ -190,33 +190,29 @@ static bool stop_is_not_standing(const struct stop_thread *t)
 	return !t->stopped;
 }
 
-static void stop_interrupt(struct stop *s, bool busy)
+/* Still to be stopped: any, or only idle ones. */
+static bool stop_is_due(const struct stop_thread *t, bool any)
 {
-	uint64_t now = sys_clock_ns();
+	return t->seized && !t->stopped && (any || !t->busy);
+}
 
-	if (s->begin_ns == 0)
-		s->begin_ns = now;
-	if (busy && s->busy_ns == 0)
-		s->busy_ns = now;
+static void stop_interrupt(struct stop *s, bool any)
+{
 	/* An error here means that it is dying, which the wait will tell. */
-	for (size_t i = 0; i < s->n; i++) {
-		struct stop_thread *t = &s->threads[i];
-
-		t->interrupted = t->stopped || busy || !t->busy;
-		if (t->interrupted && !t->stopped)
-			(void)sys_ptrace(PTRACE_INTERRUPT, t->tid, 0, 0);
-	}
+	for (size_t i = 0; i < s->n; i++)
+		if (stop_is_due(&s->threads[i], any))
+			(void)sys_ptrace(PTRACE_INTERRUPT, s->threads[i].tid, 0, 0);
 }
 
 /* One pass; how many are still on their way. */
-static int stop_await_each(struct stop *s, struct err *reterr)
+static int stop_await_each(struct stop *s, bool any, struct err *reterr)
 {
 	int left = 0, r;
 
 	for (size_t i = 0; i < s->n; i++) {
 		struct stop_thread *t = &s->threads[i];
 
-		if (t->stopped || !t->seized || !t->interrupted)
+		if (!stop_is_due(t, any))
 			continue;
 		r = stop_await(s, t, reterr);
 		if (r == 0 && t->seized) { /* a leader that ended: the others live on */
@@ -232,16 +228,18 @@ static int stop_await_each(struct stop *s, struct err *reterr)
 	return left;
 }
 
-static int stop_await_all(struct stop *s, uint64_t until_ns, struct err *reterr)
+static int stop_part(struct stop *s, bool any, uint64_t until_ns,
+		     struct err *reterr)
 {
 	int left;
 
-	while ((left = stop_await_each(s, reterr)) > 0 && sys_clock_ns() < until_ns)
+	stop_interrupt(s, any);
+	while ((left = stop_await_each(s, any, reterr)) > 0 && sys_clock_ns() < until_ns)
 		;
 	if (left <= 0)
 		return left;
 	for (size_t i = 0; i < s->n; i++)
-		if (s->threads[i].interrupted && !s->threads[i].stopped && s->threads[i].seized)
+		if (stop_is_due(&s->threads[i], any))
 			return stop_late(s, &s->threads[i], reterr);
 	return 0;
 }
@@ -288,14 +286,16 @@ static int stop_both(struct stop *s, const struct stop_options *o, uint64_t unti
 {
 	int r;
 
-	stop_interrupt(s, false);
-	r = stop_await_all(s, until_ns, reterr);
+	if (s->begin_ns == 0)
+		s->begin_ns = sys_clock_ns();
+	r = stop_part(s, false, until_ns, reterr);
 	if (r == 0 && o->details)
 		r = stop_details(s, reterr);
 	if (r < 0)
 		return r;
-	stop_interrupt(s, true);
-	return stop_await_all(s, until_ns, reterr);
+	if (s->busy_ns == 0)
+		s->busy_ns = sys_clock_ns();
+	return stop_part(s, true, until_ns, reterr);
 }
 
 /* Rounds: list, catch, wait. */

@@ -38,7 +38,6 @@ struct stop_thread {
 	bool changed;            /* regs differ from what it resumes with: set before detach */
 	bool listed;             /* by /proc, when this stop began */
 	bool busy;               /* at work lately: stopped last and let go first */
-	bool interrupted;        /* its stop is to be awaited */
 	bool runnable;           /* of stop_seize(), for stop_rank() */
 	uint64_t ran_ns;         /* its scratch */
 	int signal;              /* 0; of a group-stopped one the signal that did it */

@@ -70,7 +70,8 @@ int chain_map_open(struct chain_map **ret, const struct chain *c, unsigned level
 		   enum dir_kind kind, uint64_t id, struct err *reterr);
 /*
  * 1 and the next entry, with the offset of its pages in pages-ID.img (PRESENT);
- * 0: the end; negative errno.  The order of entries is not looked at.
+ * 0: the end; negative errno, and one can go on behind what was wrong: 0 where
+ * nothing more can be read.  The order of entries is not looked at.
  */
 int chain_map_next(struct chain_map *m, struct criu_entry *ret, uint64_t *ret_offset,
 		   struct err *reterr);
@@ -100,6 +101,8 @@ int chain_walk_open(struct chain_walk **ret, const struct chain *c, enum dir_kin
  * parent; -EBADMSG: an image is damaged; -ENOTSUP.
  */
 int chain_walk_next(struct chain_walk *w, struct chain_piece *ret, struct err *reterr);
+/* Of level 0. */
+uint32_t chain_walk_pages_id(const struct chain_walk *w);
 void chain_walk_close(struct chain_walk *w);
 
 #endif

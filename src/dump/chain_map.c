@@ -22,6 +22,7 @@ struct chain_map {
 	uint64_t pages_bytes;
 	uint64_t offset;         /* of the next PRESENT page */
 	uint64_t entries;
+	bool lost;               /* where the next record begins is not known */
 };
 
 static int map_head(struct chain_map *m, struct err *e)
@@ -89,10 +90,11 @@ int chain_map_next(struct chain_map *m, struct criu_entry *ret, uint64_t *ret_of
 	struct criu_entry e;
 	const void *body;
 	size_t len;
-	int r = records_next(&m->records, &body, &len, reterr);
+	int r = m->lost ? 0 : records_next(&m->records, &body, &len, reterr);
 
 	if (r == 0)
 		return 0;
+	m->lost = r < 0;
 	if (r == 1)
 		r = criu_get_entry(body, len, &e, reterr);
 	if (r == 0 && ++m->entries > CRIU_ENTRIES_MAX)

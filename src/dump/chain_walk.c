@@ -56,6 +56,11 @@ void chain_walk_close(struct chain_walk *w)
 	free(w);
 }
 
+uint32_t chain_walk_pages_id(const struct chain_walk *w)
+{
+	return chain_map_pages_id(w->cursors[0].map);
+}
+
 /* The next entry of a level into its cursor. */
 static int walk_read(struct chain_walk *w, unsigned level, struct err *e)
 {
@@ -129,6 +134,9 @@ int chain_walk_next(struct chain_walk *w, struct chain_piece *ret, struct err *r
 		if (r < 0)
 			return r;
 	}
+	/* CRIU does not look for what a parent left to be fetched later. */
+	if (level && !(c->e.flags & CRIU_PRESENT))
+		return walk_absent(w, reterr);
 	*ret = (struct chain_piece){
 		.start = w->at, .end = end, .level = level, .fd = -1,
 	};

@@ -211,8 +211,12 @@ static int dir_put_inventory(struct dir *d, const struct criu_inventory *invento
 	int r;
 
 	names_part(part, NAMES_INVENTORY);
-	criu_put_magic(&b, CRIU_INVENTORY);
-	criu_put_inventory(&b, inventory);
+	if (inventory) {
+		criu_put_magic(&b, CRIU_INVENTORY);
+		criu_put_inventory(&b, inventory);
+	} else {
+		buf_append(&b, d->inventory.data, d->inventory.len);
+	}
 	fd = sys_openat(d->fd, part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
 			DIR_FILE_MODE);
 	d->marked |= fd >= 0;
@@ -223,6 +227,14 @@ static int dir_put_inventory(struct dir *d, const struct criu_inventory *invento
 	if (r == 0 && d->flags & DIR_SYNC && (r = sys_fdatasync(fd)) < 0)
 		r = err_errno(e, r, "%s/%s: syncing", d->path, part);
 	return r;
+}
+
+int dir_set_inventory(struct dir *d, const void *data, size_t len, struct err *reterr)
+{
+	buf_clear(&d->inventory);
+	buf_append(&d->inventory, data, len);
+	return d->inventory.error ? err_errno(reterr, d->inventory.error, "%s/" NAMES_INVENTORY,
+					      d->path) : 0;
 }
 
 static int dir_put_stats(struct dir *d, const struct criu_stats *stats, struct err *e)
@@ -275,18 +287,19 @@ static int dir_commit_last(struct dir *d, bool inventory, struct err *e)
 int dir_commit(struct dir *d, const struct criu_inventory *inventory,
 	       const struct criu_stats *stats, struct err *reterr)
 {
+	bool last = inventory || d->inventory.len;
 	int r = 0;
 
 	if (!list_empty(&d->open))
 		return err_set(reterr, -EINVAL, "%s: pages are still being written", d->path);
 	if (stats)
 		r = dir_put_stats(d, stats, reterr);
-	if (r == 0 && inventory)
+	if (r == 0 && last)
 		r = dir_put_inventory(d, inventory, reterr);
 	if (r == 0)
 		r = dir_commit_files(d, reterr);
 	if (r == 0)
-		r = dir_commit_last(d, inventory != NULL, reterr);
+		r = dir_commit_last(d, last, reterr);
 	if (r < 0)
 		dir_abort(d);
 	return r;
@@ -343,6 +356,7 @@ void dir_close(struct dir *d)
 		free(list_entry(l, struct dir_made, link));
 	if (d->fd >= 0)
 		(void)sys_close(d->fd);
+	buf_free(&d->inventory);
 	free(d->path);
 	free(d);
 }

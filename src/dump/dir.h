@@ -21,6 +21,7 @@
 #define DUMP_DIR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -103,6 +104,12 @@ int dir_pages_end(struct dir_pages *p, struct err *reterr);
  * of that name, under a temporary one.  For decant-PID.img (criu_put_note_*).
  */
 int dir_append(struct dir *d, const char *name, const struct buf *data, struct err *reterr);
+
+/*
+ * The bytes of inventory.img as they are, for a dir_commit() that is given none:
+ * another directory's, which may say more than struct criu_inventory does.
+ */
+int dir_set_inventory(struct dir *d, const void *data, size_t len, struct err *reterr);
 
 /*
  * All under its own names: pagemaps and notes, stats-dump, inventory.img last.

@@ -28,6 +28,7 @@ struct dir {
 	bool marked;             /* inventory.img.part is there, and ours */
 	bool committed;
 	uint32_t next_pages_id;
+	struct buf inventory;    /* to be written as it is; empty: none */
 	struct list files;       /* struct dir_made */
 	struct list open;        /* struct dir_pages */
 };

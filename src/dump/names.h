@@ -12,7 +12,7 @@
 
 #include "dump/dir.h"
 
-#define NAMES_MAX 64
+#define NAMES_MAX 128
 #define NAMES_PART ".part"
 #define NAMES_INVENTORY "inventory.img"
 #define NAMES_STATS "stats-dump"

@@ -281,14 +281,15 @@ static void test_hugetlb(const void *arg)
 }
 
 /* A page that is swapped out, if this machine has somewhere to put it. */
-static bool swap_on(char *path)
+#define SWAP "./pages-swap"
+
+static bool swap_on(const char *path)
 {
-	int fd = mkstemp(path);
+	int fd = open(path, O_RDWR | O_CREAT, 0600);
 	char command[200];
 
 	if (fd < 0)
 		return false;
-	kit_must(fchmod(fd, 0600));
 	if (posix_fallocate(fd, 0, 16 * MIB) != 0)
 		return false;
 	close(fd);
@@ -308,14 +309,12 @@ static long victim_swapped(uintptr_t arg)
 
 static void test_swapped(const void *arg)
 {
-	char path[] = "./swap-XXXXXX", buf[8 * PAGE];
+	char buf[8 * PAGE];
 	struct pages_found found = { .there = NULL };
 	struct ranges there;
 	struct forked f;
-	bool on = swap_on(path);
+	bool on = swap_on(SWAP);
 
-	if (!on)
-		(void)unlink(path);
 	if (!on)
 		skip("no swap file can be made here");
 	forked_start(&f, *(const char *const *)arg);
@@ -332,8 +331,7 @@ static void test_swapped(const void *arg)
 			bail("wrong bytes at %zu", i);
 	ranges_free(&there);
 	forked_end(&f);
-	kit_must(swapoff(path));
-	kit_must(unlink(path));
+	kit_must(swapoff(SWAP));
 }
 
 /* Markers of write protection and guard pages look like swapped pages. */
@@ -847,6 +845,8 @@ int main(void)
 	each_mask(test_markers, "markers and guards");
 	kit_case(test_swapped, &masks[0], "swapped pages");
 	kit_case(test_swapped, &masks[1], "swapped pages, by entries");
+	(void)swapoff(SWAP); /* if a case died */
+	(void)unlink(SWAP);
 	each_mask(test_random, "random pages");
 	tap_case("4 TiB of nothing", test_sparse);
 	each_mask(test_read, "reading");

@@ -579,22 +579,20 @@ static long victim_pageout(uintptr_t len)
 	return madvise(FORKED_AT, len, 21 /* MADV_PAGEOUT */);
 }
 
+#define SWAP "./track-swap"
+
 /* Its protection goes out with a page and comes back. */
 static void test_swapped(void)
 {
-	char path[] = "./swap-XXXXXX", command[200];
 	struct ranges written = RANGES_INIT;
 	struct pages_found found = { .there = NULL };
-	int fd = kit_must(mkstemp(path));
+	int fd = kit_must(open(SWAP, O_RDWR | O_CREAT, 0600));
 	struct forked f;
 	struct track *tr;
 
-	snprintf(command, sizeof(command), "mkswap %s >/dev/null 2>&1", path);
-	if (fchmod(fd, 0600) || posix_fallocate(fd, 0, 16 * MIB) || system(command) ||
-	    swapon(path, 0)) {
-		unlink(path);
+	if (posix_fallocate(fd, 0, 16 * MIB) || system("mkswap " SWAP " >/dev/null 2>&1") ||
+	    swapon(SWAP, 0))
 		skip("no swap file can be made here");
-	}
 	tr = begin(&f, NULL, victim_small, LEN);
 	forked_do(&f, victim_fill, LEN);
 	look(tr, LEN, true, &written);
@@ -617,8 +615,7 @@ static void test_swapped(void)
 	is_int(ranges_bytes(&written), 0, "protected again, and swapped out");
 	ranges_free(&written);
 	end(&f, tr);
-	kit_must(swapoff(path));
-	kit_must(unlink(path));
+	kit_must(swapoff(SWAP));
 }
 
 /* ------------------------------------------------------- leaves nothing behind */
@@ -1195,6 +1192,8 @@ int main(void)
 	tap_case("random writes, of nobody by nobody", test_nobody);
 	test_deeds();
 	tap_case("swapped out", test_swapped);
+	(void)swapoff(SWAP); /* if the case died */
+	(void)unlink(SWAP);
 	tap_case("4 TiB of nothing", test_sparse);
 	tap_case("huge pages", test_huge);
 	tap_case("closing", test_close);

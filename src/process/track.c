@@ -22,8 +22,11 @@
 
 enum track_kind track_best(struct caps *caps)
 {
-	if (caps_has(caps, FACT_UFFD_WP_ASYNC) && caps_has(caps, FACT_PIDFD_GETFD))
+	if (caps_has(caps, FACT_UFFD_WP_ASYNC) && caps_has(caps, FACT_PIDFD_GETFD)) {
+		/* Found out here, for the last scan of a capture is in its stop. */
+		(void)caps_has(caps, FACT_WP_HOLES);
 		return TRACK_WP;
+	}
 	/*
 	 * A page that was dropped and read anew is the zero page, whose
 	 * soft-dirty bit is not set: it must be known by itself.

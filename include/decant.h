@@ -476,6 +476,175 @@ DECANT_CHECK int decant_capture_plan(struct decant *d, struct decant_target *t,
 				     const struct decant_capture_options *options,
 				     uint64_t sample_ns, struct decant_capture_plan *ret);
 
+/* ----------------------------------------------------------------- images */
+
+/*
+ * A directory of CRIU memory images (pagemap-*.img, pages-*.img) and its chain
+ * of parents, for reading.  Nothing in it is trusted; memory does not depend on
+ * its size.  Functions that take fn call it on the calling thread; not 0 ends
+ * them and is returned (use a negative errno).
+ */
+struct decant_images;
+
+enum decant_images_open_flags {
+	DECANT_IMAGES_BROKEN = 1 << 0, /* a parent that is missing is no error yet */
+};
+
+/*
+ * dir: as open() takes it.  Level 0 is dir, level 1 its parent, and so on.
+ * -ENOENT, -ENOTDIR, -ELOOP (a ring of parents), -EMLINK (more than 256), ...
+ */
+DECANT_CHECK int decant_images_open(struct decant *d, struct decant_images **ret, const char *dir,
+				    uint32_t flags);
+/* NULL is fine. */
+void decant_images_close(struct decant_images *i);
+
+struct decant_images_level {
+	uint32_t size;
+	uint32_t complete;        /* 1: has an inventory */
+	uint32_t unfinished;      /* 1: a writer is at work, or was killed */
+	uint32_t img_version, pre_dump_mode; /* of the inventory */
+	uint64_t dump_uptime_us;
+	const char *path, *parent;/* the images' own; parent NULL: none */
+};
+#define DECANT_IMAGES_LEVEL_INIT { .size = sizeof(struct decant_images_level) }
+
+/* How many levels there are; *ret (may be NULL) is that of `level`. */
+DECANT_CHECK int decant_images_level(const struct decant_images *i, unsigned level,
+				     struct decant_images_level *ret);
+
+enum decant_images_kind {
+	DECANT_IMAGES_PROCESS = 0, /* id: the process, as its own namespace has it */
+	DECANT_IMAGES_SHMEM = 1,   /* id: a shared memory object; addresses are offsets in it */
+};
+
+/* Of an entry of a pagemap. */
+enum decant_images_flags {
+	DECANT_IMAGES_PARENT = 1 << 0,   /* its pages are in the parent */
+	DECANT_IMAGES_LAZY = 1 << 1,
+	DECANT_IMAGES_PRESENT = 1 << 2,  /* its pages are in pages-*.img */
+};
+
+struct decant_images_map {
+	uint32_t size;
+	uint32_t kind;            /* enum decant_images_kind */
+	uint64_t id;
+	uint32_t pages_id;
+	int32_t error;            /* it cannot be read to its end: numbers are so far */
+	uint64_t entries, present_pages, parent_pages, lazy_pages;
+	uint64_t file_bytes;      /* length of pages-*.img */
+	char message[168];        /* after an error */
+};
+
+/* Each pagemap of a level; -ENOENT: no such level. */
+DECANT_CHECK int decant_images_maps(struct decant_images *i, unsigned level,
+				    int (*fn)(void *arg, const struct decant_images_map *m),
+				    void *arg);
+
+struct decant_images_range {
+	uint64_t start, end;
+	uint64_t offset;          /* of its pages in that level's pages-*.img */
+	uint32_t flags;           /* enum decant_images_flags */
+	uint32_t level;           /* where its pages are */
+};
+
+/* The entries of one pagemap of a level as they stand there. */
+DECANT_CHECK int decant_images_entries(struct decant_images *i, unsigned level, uint32_t kind,
+				       uint64_t id,
+				       int (*fn)(void *arg, const struct decant_images_range *r),
+				       void *arg);
+/* The pages of level 0, each where it is in the chain; -ENODATA: one is in no parent. */
+DECANT_CHECK int decant_images_pages(struct decant_images *i, uint32_t kind, uint64_t id,
+				     int (*fn)(void *arg, const struct decant_images_range *r),
+				     void *arg);
+
+enum decant_images_mapping_flags {
+	DECANT_IMAGES_READ = 1, DECANT_IMAGES_WRITE = 2, DECANT_IMAGES_EXEC = 4,
+	DECANT_IMAGES_SHARED = 8,
+	DECANT_IMAGES_FILE = 16,
+	DECANT_IMAGES_IN_SHMEM = 32, /* shmid says in which */
+};
+
+struct decant_images_mapping {
+	uint64_t start, end, file_offset, shmid;
+	uint32_t flags;           /* enum decant_images_mapping_flags */
+	uint32_t reserved;
+	const char *name;         /* valid in fn only; "": none */
+};
+
+/* The mappings of level 0's note file; -ENODATA: it has none of that process. */
+DECANT_CHECK int decant_images_mappings(struct decant_images *i, uint64_t pid,
+					int (*fn)(void *arg,
+						  const struct decant_images_mapping *m),
+					void *arg);
+
+struct decant_images_fault {
+	uint32_t level;
+	uint32_t notice;          /* 1: unusual, but nothing is lost */
+	uint32_t of_map;          /* 1: kind and id say of which */
+	uint32_t kind;
+	uint64_t id;
+	uint64_t addr, pages;     /* pages 0: not about pages */
+	char message[168];
+};
+
+/* Everything that is wrong, by level; the number of faults, without notices. */
+DECANT_CHECK int64_t decant_images_check(struct decant_images *i,
+					 int (*fn)(void *arg,
+						   const struct decant_images_fault *f),
+					 void *arg);
+
+enum decant_images_flatten_flags {
+	DECANT_IMAGES_CLEAN = 1 << 0, /* remove first what a killed run left in `to` */
+	DECANT_IMAGES_SYNC = 1 << 1,  /* return when it is on the disk */
+};
+
+struct decant_images_report {
+	uint32_t size;
+	uint32_t mappings;        /* of a core */
+	uint64_t maps;            /* pagemaps */
+	uint64_t pages;           /* put into the new pages-*.img, or core */
+	uint64_t copied_bytes;    /* of them through a CPU; the rest shares blocks */
+	uint64_t stray_pages;     /* in no mapping: not in the core */
+	uint64_t file_bytes;      /* of the core */
+};
+#define DECANT_IMAGES_REPORT_INIT { .size = sizeof(struct decant_images_report) }
+
+/*
+ * Merge the chain into one: a new directory `to`, with all other files of level
+ * 0, or (NULL) in level 0's place.  Killed anywhere, what was there is whole.
+ * -EEXIST (to holds something), -ENODATA, -EBADMSG, -ENOSPC, ...
+ * ret may be NULL.
+ */
+DECANT_CHECK int decant_images_flatten(struct decant_images *i, const char *to, uint32_t flags,
+				       struct decant_images_report *ret);
+
+/*
+ * A final image as an ELF core: fd is a regular file, empty, open for reading
+ * and writing.  -ENODATA: there is no note file with registers.  ret may be NULL.
+ */
+DECANT_CHECK int decant_images_core(struct decant_images *i, uint64_t pid, int fd,
+				    struct decant_images_report *ret);
+
+enum decant_images_what {
+	DECANT_IMAGES_SAME = 0,
+	DECANT_IMAGES_DIFFERS = 1,
+	DECANT_IMAGES_ONLY_A = 2,
+	DECANT_IMAGES_ONLY_B = 3,
+};
+
+struct decant_images_change {
+	uint32_t kind;            /* enum decant_images_kind */
+	uint32_t what;            /* enum decant_images_what */
+	uint64_t id;
+	uint64_t start, end;
+};
+
+/* The pages of both, compared: by kind, id and address. */
+DECANT_CHECK int decant_images_diff(struct decant_images *a, struct decant_images *b,
+				    int (*fn)(void *arg, const struct decant_images_change *c),
+				    void *arg);
+
 /* ---------------------------------------------------------------- running */
 
 /*

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -20,6 +21,13 @@ struct copy_at {
 	uint64_t skip;   /* bytes of iov[i] that are done */
 	uint64_t total;
 };
+
+/*
+ * An address that is nobody's: where the caller's cannot be read, the kernel
+ * shall say so itself, after whatever it finds wrong before that.
+ */
+#define COPY_NOWHERE ((void *)8)
+#define COPY_NOWHERE_LEN 4096
 
 struct copy_iov32 {
 	uint32_t base, len;
@@ -113,6 +121,20 @@ static int64_t copy_fetch(struct notify_job *job, const struct copy_at *at)
 	return r > 0 ? r : r == -ESRCH ? r : -EFAULT;
 }
 
+/* What cannot be fetched: EFAULT, but for what the pipe has to say before. */
+static int64_t copy_put_nowhere(struct notify_job *job)
+{
+	const struct policy_verdict *v = &job->verdict;
+	struct iovec iov = { COPY_NOWHERE, COPY_NOWHERE_LEN };
+	struct pollfd p = { .fd = job->out, .events = POLLOUT };
+
+	if (v->rwf)
+		return move_put(&job->move, job->out, &iov, 1, v->nowait_ideal);
+	if (sys_poll(&p, 1, 0) <= 0)
+		return -EAGAIN;
+	return sys_writev(job->out, &iov, 1);
+}
+
 static int64_t copy_write(struct notify_job *job, struct copy_at *at)
 {
 	const struct policy_verdict *v = &job->verdict;
@@ -126,9 +148,11 @@ static int64_t copy_write(struct notify_job *job, struct copy_at *at)
 		struct iovec iov = { job->buffer, got > 0 ? (size_t)got : 0 };
 		int64_t put;
 
-		if (got <= 0)
+		if (got <= 0 && (got != -EFAULT || done))
 			return done || got == 0 ? (int64_t)done : got;
-		put = move_put(&job->move, job->out, &iov, 1, v->nowait_ideal || !v->rwf);
+		put = got < 0 ? copy_put_nowhere(job) :
+				move_put(&job->move, job->out, &iov, 1,
+					 v->nowait_ideal || !v->rwf);
 		if (put == -EPIPE)
 			job->broken = true;
 		if (put < 0 && put != -EAGAIN)
@@ -169,8 +193,8 @@ static int64_t copy_read_some(struct notify_job *job, struct copy_at *at)
 	if (len == 0)
 		return 0;
 	if (can == 0)
-		return -EFAULT;
-	iov.iov_len = can;
+		iov.iov_base = COPY_NOWHERE;
+	iov.iov_len = can ? can : COPY_NOWHERE_LEN;
 	got = move_get(&job->move, job->in, &iov, 1, job->verdict.nowait_ideal || !job->verdict.rwf);
 	for (unsigned i = 0; got > 0 && i < n && from < (uint64_t)got; i++) {
 		uint64_t part = (uint64_t)got - from < theirs[i].iov_len ? (uint64_t)got - from :

@@ -145,8 +145,9 @@ static void capture_init(struct capture *c, struct decant *d, struct decant_targ
 
 static void capture_deinit(struct capture *c)
 {
-	struct ranges *all[] = { &c->pinned, &c->in_file, &c->stale, &c->again, &c->unreadable, &c->mixed,
-				 &c->written, &c->there, &c->residue, &c->tmp, &c->tmp2 };
+	struct ranges *all[] = { &c->pinned, &c->in_file, &c->rewritten, &c->stale, &c->again,
+				 &c->unreadable, &c->mixed, &c->zeros, &c->written, &c->there,
+				 &c->residue, &c->tmp, &c->tmp2 };
 
 	track_close(c->track);
 	tracer_stop(c->tracer);

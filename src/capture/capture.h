@@ -63,6 +63,7 @@ struct capture {
 	struct gadgets gadgets;
 	bool has_gadgets;
 	struct err gadgets_err;  /* why not */
+	struct err fork_err;     /* why there must be no shadow; "" for no reason */
 	bool frozen;             /* its cgroup: it does not run, so no pause hurts it */
 	struct call *call;
 	struct track *track;
@@ -79,11 +80,13 @@ struct capture {
 	struct keep keep;        /* copied in the stop */
 	size_t accounted;        /* pieces of it that in_file has already, or has no more */
 	struct ranges in_file;   /* addresses whose bytes in the file are valid */
+	struct ranges rewritten; /* addresses that rounds after the first, or the stop, wrote */
 	struct ranges stale;     /* were written there, and are no more */
 	struct ranges again;     /* could not be read in a round: tried once more in the stop */
 	struct ranges unreadable;
 	struct ranges mixed;     /* of files that were written to while they were read */
 	bool sparse;             /* zero pages may be left out: nothing is there yet */
+	struct ranges zeros;     /* of the file: left out, but room was made for them */
 
 	/* Scratch, kept so that a stop allocates little. */
 	struct ranges written, there, residue, tmp, tmp2;
@@ -106,6 +109,11 @@ int capture_tick(struct capture *c, const char *phase, uint64_t expected_bytes);
 enum capture_from { CAPTURE_FROM_TARGET, CAPTURE_FROM_SHADOW };
 int capture_copy(struct capture *c, enum capture_from from, const struct ranges *what,
 		 const char *phase, uint64_t expected_bytes);
+/*
+ * Room on the disk for long runs of `what`, about to be copied where nothing
+ * was written yet.
+ */
+void capture_allocate(struct capture *c, const struct ranges *what);
 /* What lies in a mapped file and not in memory, [start, end) of a part, into the file. */
 int capture_copy_file(struct capture *c, const struct scope_part *part, uint64_t start,
 		      uint64_t end);

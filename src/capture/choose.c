@@ -113,6 +113,8 @@ static int choose_turn(struct capture *c)
 	if (r < 0)
 		return c->err.text[0] ? r : capture_fail(c, r, "emptying the image");
 	ranges_clear(&c->in_file);
+	ranges_clear(&c->rewritten);
+	ranges_clear(&c->zeros);
 	ranges_clear(&c->stale);
 	ranges_clear(&c->again);
 	keep_clear(&c->keep);

@@ -9,6 +9,8 @@
 #include "sys/sys.h"
 
 #define COPY_PIECES 1024
+#define COPY_ALLOCATE_MIN (1u << 20)
+#define COPY_ZEROS_MIN (64u << 10)  /* fewer need not be given back to the disk */
 #define COPY_HOLE_MIN (16u << 10)  /* fewer zero bytes are not worth a write of their own */
 
 static bool copy_is_zero(const unsigned char *page)
@@ -18,6 +20,28 @@ static bool copy_is_zero(const unsigned char *page)
 	/* Most pages are told by their first words. */
 	return (w[0] | w[1] | w[64] | w[255]) == 0 &&
 	       memcmp(page, page + 8, WRITER_PAGE - 8) == 0 && w[0] == 0;
+}
+
+void capture_allocate(struct capture *c, const struct ranges *what)
+{
+	for (size_t i = 0; i < what->n; i++) {
+		uint64_t start = what->v[i].start, end = what->v[i].end, run, offset;
+
+		for (; end - start >= COPY_ALLOCATE_MIN; start += run) {
+			offset = core_layout_offset(&c->layout, start, &run);
+			if (offset == UINT64_MAX)
+				return;
+			run = min_u64(run, end - start);
+			if (run >= COPY_ALLOCATE_MIN)
+				writer_allocate(c->writer, offset, run);
+		}
+	}
+}
+
+/* Zeros that are not written: what room was made for them is given back at the end. */
+static int copy_zeros(struct capture *c, uint64_t offset, uint32_t len)
+{
+	return len >= COPY_ZEROS_MIN ? ranges_add(&c->zeros, offset, offset + len) : 0;
 }
 
 /* [at, at + len) of b, which is one piece of the file, without its long runs of zeros. */
@@ -38,10 +62,14 @@ static int copy_put(struct capture *c, struct writer_buffer *b, uint32_t at, uin
 			if (i - zeros > from)
 				r = writer_put(c->writer, b, at + from, i - zeros - from,
 					       offset + from, &c->err);
+			if (r >= 0)
+				r = copy_zeros(c, offset + i - zeros, zeros);
 			from = i;
 		}
 		zeros = 0;
 	}
+	if (r >= 0)
+		r = copy_zeros(c, offset + len - zeros, zeros);
 	if (r >= 0 && len - zeros > from)
 		r = writer_put(c->writer, b, at + from, len - zeros - from, offset + from,
 			       &c->err);

@@ -141,6 +141,30 @@ static int finish_holes(struct capture *c)
 	return r < 0 ? capture_fail(c, r, "making holes in the image") : 0;
 }
 
+/* Room that was made for zero pages; a later round may have written to some of them. */
+static int finish_zeros(struct capture *c)
+{
+	struct ranges valid = RANGES_INIT;
+	uint64_t run, offset;
+	int r = 0;
+
+	for (size_t i = 0; i < c->rewritten.n && r >= 0; i++)
+		for (uint64_t at = c->rewritten.v[i].start; at < c->rewritten.v[i].end && r >= 0;
+		     at += run) {
+			offset = core_layout_offset(&c->layout, at, &run);
+			run = min_u64(run, c->rewritten.v[i].end - at);
+			if (offset != UINT64_MAX)
+				r = ranges_add(&valid, offset, offset + run);
+		}
+	if (r >= 0)
+		r = ranges_subtract(&c->tmp, &c->zeros, &valid);
+	for (size_t i = 0; i < c->tmp.n && r >= 0; i++)
+		(void)sys_fallocate(c->sink->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				    c->tmp.v[i].start, c->tmp.v[i].end - c->tmp.v[i].start);
+	ranges_free(&valid);
+	return r < 0 ? capture_fail(c, r, "making holes in the image") : 0;
+}
+
 /* ------------------------------------------------------------- the headers */
 
 int finish_segments(struct capture *c, struct core_segment **ret, size_t *ret_n)
@@ -226,6 +250,8 @@ int capture_finish(struct capture *c)
 	c->writer = NULL;
 	if (r >= 0)
 		r = finish_holes(c);
+	if (r >= 0)
+		r = finish_zeros(c);
 	if (r >= 0)
 		r = capture_notes(c);
 	return r < 0 ? r : finish_head(c);

@@ -109,6 +109,8 @@ static int fork_copy_parts(struct capture *c, enum capture_from from, const char
 		ranges_clear(&c->residue);
 		r = pages_scan(of, p->start, p->end, &found, &c->err);
 		if (r >= 0)
+			capture_allocate(c, &c->residue);
+		if (r >= 0)
 			r = capture_copy(c, from, &c->residue, phase, expected);
 		for (size_t k = 0; k < c->residue.n && r >= 0; k++)
 			r = ranges_add(&c->in_file, c->residue.v[k].start, c->residue.v[k].end);
@@ -152,8 +154,11 @@ static int fork_read(struct capture *c)
 
 int capture_fork(struct capture *c)
 {
-	int r = capture_in_tracer(c, fork_instant, c), ended;
+	int r, ended;
 
+	if (c->fork_err.text[0])
+		return err_set(&c->err, -ENOTSUP, "%s", c->fork_err.text);
+	r = capture_in_tracer(c, fork_instant, c);
 	if (r < 0 && !c->err.text[0])
 		(void)capture_fail(c, r, "making a shadow");
 	if (r >= 0)

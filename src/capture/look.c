@@ -33,6 +33,18 @@ static int look_text(struct capture *c)
 	return 0;
 }
 
+/* Trying what the kernel can takes far longer than a stop: before it, then. */
+static void look_facts(struct capture *c)
+{
+	static const enum fact facts[] = {
+		FACT_PAGEMAP_SCAN, FACT_PAGEMAP_FRAMES, FACT_UFFD_WP_ASYNC, FACT_WP_HOLES,
+		FACT_PIDFD_GETFD, FACT_PROCESS_VM, FACT_MAP_FILES,
+	};
+
+	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
+		(void)caps_has(c->caps, facts[i]);
+}
+
 int look_target(struct capture *c)
 {
 	struct err err;
@@ -41,10 +53,12 @@ int look_target(struct capture *c)
 	if (r < 0)
 		return r;
 	c->has_gadgets = gadgets_find(c->t, &c->before, &c->gadgets, &c->gadgets_err) >= 0;
+	look_facts(c);
 	(void)pages_pinned(c->t, &c->pinned, &err);
 	c->filter = c->o->flags & DECANT_CAPTURE_FILTER ? c->o->filter :
 							  target_coredump_filter(c->t);
 	c->frozen = target_frozen(c->t);
+	(void)shadow_may(c->t, &c->before, &c->fork_err);
 	return look_text(c);
 }
 
@@ -127,6 +141,8 @@ static void look_possible(struct capture *c, struct forecast_facts *f)
 		f->no_track = c->gadgets_err.text;
 	if (!c->has_gadgets)
 		f->no_fork = c->gadgets_err.text;
+	if (c->fork_err.text[0])
+		f->no_fork = c->fork_err.text;
 	if (c->frozen) {
 		f->no_fork = look_frozen;
 		if (kind == TRACK_WP)

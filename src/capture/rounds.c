@@ -13,7 +13,7 @@
 #include "sys/sys.h"
 
 #define ROUNDS_MAX 30
-#define ROUNDS_PIECE_BYTES (64ull << 20)
+#define ROUNDS_PIECE_BYTES (256ull << 20)  /* making room waits for all writes: not too often */
 #define ROUNDS_HUGE_BYTES (2ull << 20)     /* a piece that ends within a huge page splits it */
 #define ROUNDS_ENOUGH_BYTES (128ull << 10)
 #define ROUNDS_SHRINK_NUM 7                /* less than 7/10 of the round before */
@@ -86,6 +86,14 @@ static int rounds_scan(struct capture *c, bool again)
 	return r < 0 ? r : capture_there(c, c->t, &c->written, &c->residue);
 }
 
+static void rounds_swap(struct ranges *a, struct ranges *b)
+{
+	struct ranges was = *a;
+
+	*a = *b;
+	*b = was;
+}
+
 /* What was in the file and is gone from memory must not stay in the file. */
 static int rounds_account(struct capture *c, const struct ranges *written,
 			  const struct ranges *copied)
@@ -102,10 +110,11 @@ static int rounds_account(struct capture *c, const struct ranges *written,
 		r = ranges_union(&c->tmp, &c->tmp2, copied);
 	if (r < 0)
 		return capture_fail(c, r, "account of the pages");
-	struct ranges swap = c->in_file;
-
-	c->in_file = c->tmp;
-	c->tmp = swap;
+	rounds_swap(&c->in_file, &c->tmp);
+	r = ranges_union(&c->tmp, &c->rewritten, copied);
+	if (r < 0)
+		return capture_fail(c, r, "account of the pages");
+	rounds_swap(&c->rewritten, &c->tmp);
 	return 0;
 }
 
@@ -138,6 +147,8 @@ static int rounds_first(struct capture *c, uint64_t expected_bytes)
 			r = track_scan(c->track, at, end, true, &c->written, &c->err);
 			if (r >= 0)
 				r = capture_there(c, c->t, &c->written, &c->residue);
+			if (r >= 0)
+				capture_allocate(c, &c->residue);
 			if (r >= 0)
 				r = capture_copy(c, CAPTURE_FROM_TARGET, &c->residue, "round 0",
 						 expected_bytes);
@@ -243,10 +254,7 @@ static int rounds_residue(struct capture *c)
 	r = ranges_union(&c->tmp, &c->written, &c->again);
 	if (r < 0)
 		return r;
-	struct ranges swap = c->written;
-
-	c->written = c->tmp;
-	c->tmp = swap;
+	rounds_swap(&c->written, &c->tmp);
 	/* What lies in no part of the image any more is of no interest. */
 	ranges_clear(&c->tmp2);
 	for (size_t i = 0; i < c->scope.n && r >= 0; i++)
@@ -254,9 +262,7 @@ static int rounds_residue(struct capture *c)
 			r = ranges_add(&c->tmp2, c->scope.v[i].start, c->scope.v[i].end);
 	if (r >= 0)
 		r = ranges_intersect(&c->tmp, &c->written, &c->tmp2);
-	swap = c->written;
-	c->written = c->tmp;
-	c->tmp = swap;
+	rounds_swap(&c->written, &c->tmp);
 	return r < 0 ? r : capture_there(c, c->t, &c->written, &c->residue);
 }
 

@@ -4,7 +4,7 @@
 #include "capture/capture.h"
 #include "capture/objects.h"
 
-#define SCAN_GAP_BYTES (256u << 10)   /* asking about so much more costs less than asking twice */
+#define SCAN_GAP_BYTES (2u << 20)   /* asking about so much more costs less than asking twice */
 
 int capture_there(struct capture *c, const struct target *of, const struct ranges *of_these,
 		  struct ranges *ret)

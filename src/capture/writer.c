@@ -29,6 +29,7 @@ struct writer {
 	int fd;
 	int flags;                      /* of fd, before we came */
 	bool direct, ring_on;
+	bool allocates;                 /* the file system can, as far as we know */
 	struct io_uring ring;
 	unsigned in_flight;
 	unsigned unsubmitted;
@@ -90,6 +91,7 @@ int writer_open(struct writer **ret, struct caps *caps, int fd, struct err *rete
 		return err_errno(reterr, r, "writer");
 	}
 	writer_try_direct(w, caps);
+	w->allocates = w->direct;
 	w->ring_on = caps_has(caps, FACT_IO_URING) &&
 		     sys_uring_init(&w->ring, WRITER_DEPTH, NULL) >= 0;
 	*ret = w;
@@ -333,6 +335,12 @@ int writer_pages(struct writer *w, const void *data, uint64_t len, uint64_t offs
 		offset += n;
 	}
 	return writer_error(w, reterr);
+}
+
+void writer_allocate(struct writer *w, uint64_t offset, uint64_t len)
+{
+	if (w->allocates && sys_fallocate(w->fd, 0, offset, len) < 0)
+		w->allocates = false;
 }
 
 int writer_flush(struct writer *w, struct err *reterr)

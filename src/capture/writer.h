@@ -44,6 +44,12 @@ void writer_done(struct writer *w, struct writer_buffer *b);
 /* Pages anywhere in memory, page-aligned; they must stay until writer_flush(). */
 int writer_pages(struct writer *w, const void *data, uint64_t len, uint64_t offset,
 		 struct err *reterr);
+/*
+ * Room on the disk for what will be written there soon: writes that allocate
+ * take turns, those into room that is there already go side by side.  Errors
+ * show when it is written to.
+ */
+void writer_allocate(struct writer *w, uint64_t offset, uint64_t len);
 /* All that was put is in the file. */
 int writer_flush(struct writer *w, struct err *reterr);
 bool writer_is_direct(const struct writer *w);

@@ -195,7 +195,8 @@ static int64_t copy_read_some(struct notify_job *job, struct copy_at *at)
 	if (can == 0)
 		iov.iov_base = COPY_NOWHERE;
 	iov.iov_len = can ? can : COPY_NOWHERE_LEN;
-	got = move_get(&job->move, job->in, &iov, 1, job->verdict.nowait_ideal || !job->verdict.rwf);
+	got = move_get(&job->move, job->in, &iov, 1,
+		       job->verdict.nowait_ideal || !job->verdict.rwf);
 	for (unsigned i = 0; got > 0 && i < n && from < (uint64_t)got; i++) {
 		uint64_t part = (uint64_t)got - from < theirs[i].iov_len ? (uint64_t)got - from :
 									  theirs[i].iov_len;

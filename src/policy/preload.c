@@ -225,16 +225,16 @@ static void preload_holes(struct supervise *s, struct shared *m)
 		struct shared_hole *hole = &m->holes[i];
 
 		if (__atomic_load_n(&hole->ready, __ATOMIC_ACQUIRE) && hole->why < HOLE_MAX)
-			report_hole(s->report, "%s %s: the preloaded library is not in it, its calls "
-				    "ran as the kernel has them and were not seen",
+			report_hole(s->report, "%s %s: the preloaded library is not in it, its "
+				    "calls ran as the kernel has them and were not seen",
 				    preload_text(hole->exe, sizeof(hole->exe)), whys[hole->why]);
 	}
 	if (m->holes_n > SHARED_HOLES)
 		report_hole(s->report, "more programs than are listed here were without the "
 			    "preloaded library");
 	if (m->rings)
-		report_hole(s->report, "io_uring was set up %llu times: what goes through a ring is "
-			    "not seen", (unsigned long long)m->rings);
+		report_hole(s->report, "io_uring was set up %llu times: what goes through a ring "
+			    "is not seen", (unsigned long long)m->rings);
 	if (m->dropped_calls)
 		report_hole(s->report, "%llu calls had no room to be counted in",
 			    (unsigned long long)m->dropped_calls);
@@ -251,8 +251,8 @@ static void preload_images(struct supervise *s, struct shared *m)
 	if (n == 0)
 		report_hole(s->report, "the preloaded library was never loaded: nothing was seen");
 	else
-		report_note(s->report, "preload sees calls of libc's functions only: a program that "
-			    "makes system calls by itself is not seen");
+		report_note(s->report, "preload sees calls of libc's functions only: a program "
+			    "that makes system calls by itself is not seen");
 }
 
 static void preload_end(struct supervise *s)

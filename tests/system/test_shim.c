@@ -123,7 +123,7 @@ int main(void)
 	kit_case(policed_crowd, mechanism, "many writers and readers");
 	kit_case(policed_signals, mechanism, "signals of a process with blocked threads");
 	kit_case(policed_stop, mechanism, "a stop while a thread is blocked");
-	kit_case(policed_life, mechanism, "threads, handlers, fork, vfork, exec, clean environment");
+	kit_case(policed_life, mechanism, "threads, handlers, fork, exec, no environment");
 	kit_case(policed_status, mechanism, "exit status, and deny");
 	kit_case(counted, NULL, "what was counted");
 	kit_case(holes, NULL, "programs that it cannot be in");

@@ -5,9 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#pragma weak mechanism_notify
-#pragma weak mechanism_preload
-
 static const struct mechanism *const choose_all[] = {
 	&mechanism_none,
 	&mechanism_trace,
@@ -38,7 +35,7 @@ static int choose_named(const char *name, const struct policy *p, bool counted,
 	for (size_t i = 0; i < sizeof(choose_all) / sizeof(choose_all[0]); i++) {
 		int r;
 
-		if (!choose_all[i] || strcmp(choose_all[i]->name, name) != 0)
+		if (strcmp(choose_all[i]->name, name) != 0)
 			continue;
 		r = choose_all[i]->fits(p, counted, program, reterr);
 		if (r == 0)

@@ -96,7 +96,7 @@ struct policy_verdict {
 	int error;          /* ACTION_FAIL: positive errno */
 	bool wait;          /* WAIT_WRITE: until there is room */
 	uint32_t rwf;       /* WRITE, WAIT_WRITE, READ: RWF_NOWAIT or 0 */
-	bool nowait_ideal;  /* where the kernel says EOPNOTSUPP to RWF_NOWAIT, do as if it did not */
+	bool nowait_ideal;  /* where the kernel refuses RWF_NOWAIT, do as if it did not */
 	bool warn;          /* this use is worth a line (policy warn) */
 	uint32_t findings;  /* bits 1 << enum policy_finding, of what the event alone shows */
 };
@@ -109,7 +109,7 @@ enum policy_finding {
 	FINDING_GIFT = 0,         /* SPLICE_F_GIFT: would be without effect */
 	FINDING_FIFO_NOWAIT,      /* NONBLOCK on a FIFO: EOPNOTSUPP under copy-v1, nowait=kernel */
 	FINDING_AFTER_SPLICE_V1,  /* NONBLOCK on an end that went through splice: likewise */
-	FINDING_AFTER_SPLICE_V2,  /* any use of such an end: EOPNOTSUPP under copy-v2 */
+	FINDING_AFTER_SPLICE_V2,  /* any write to such an end: EOPNOTSUPP under copy-v2 */
 	FINDING_FIFO_V2,          /* a FIFO under copy-v2 without its last patch: EOPNOTSUPP */
 	FINDING_EINVAL_V2,        /* exactly NONBLOCK on an O_NONBLOCK pipe: EINVAL under copy-v2 */
 	FINDING_O_NONBLOCK,       /* blocking call on an O_NONBLOCK pipe: would not block */

@@ -38,7 +38,7 @@ struct report_counts {
 	struct {
 		int32_t error;  /* positive errno; 0: free */
 		uint32_t n;
-	} errors[REPORT_ERRORS]; /* the first few kinds */
+	} errors[REPORT_ERRORS]; /* the first kinds */
 };
 
 /* One call that has been made. */
@@ -46,7 +46,7 @@ struct report_call {
 	pid_t tgid, tid;      /* as the supervisor sees them */
 	enum policy_call call;
 	uint64_t ip;          /* the instruction after the call */
-	uint64_t sp;          /* stack pointer there: the caller of libc's wrapper is sought; 0: no */
+	uint64_t sp;          /* stack pointer there, to find the caller of libc's wrapper; 0: no */
 	bool is_32bit;
 	int fd;               /* the descriptor that sentences name */
 	uint32_t flags;

@@ -79,7 +79,7 @@ static void text_site(struct buf *b, const struct report_site *s, double ns_per_
 		buf_puts(b, ", ");
 		text_bytes(b, c->bytes);
 		if (c->unknown)
-			buf_printf(b, " and what %" PRIu64 " call%s moved that nobody saw the end of",
+			buf_printf(b, " and what %" PRIu64 " call%s moved unseen",
 				   c->unknown, text_plural(c->unknown));
 		buf_puts(b, ", ");
 		text_kinds(b, s, true);

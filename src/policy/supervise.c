@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "policy/child.h"
 #include "policy/report.h"
@@ -168,7 +167,7 @@ int supervise(const struct supervise_request *q, struct ended *ret, struct err *
 		.q = q,
 		.s = {
 			.policy = q->policy, .counted = q->counted, .argv = q->argv,
-			.envp = (const char **)environ, .program = *q->program,
+			.envp = (const char **)sys_environ(), .program = *q->program,
 			.report = q->report, .pidfd = -1, .sync = -1,
 		},
 	};

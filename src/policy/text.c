@@ -76,7 +76,7 @@ int policy_parse(const char *text, struct policy *ret, struct err *reterr)
 		at += len + 1;
 	}
 	if (said.nowait && p.vmsplice != POLICY_COPY_V1 && p.vmsplice != POLICY_COPY_V2)
-		return err_set(reterr, -EINVAL, "policy: nowait= goes with copy-v1 or copy-v2 only");
+		return err_set(reterr, -EINVAL, "policy: nowait= is for copy-v1 and copy-v2");
 	*ret = p;
 	return 0;
 }
@@ -120,11 +120,13 @@ static const struct {
 	},
 	[FINDING_EINVAL_V2] = {
 		"einval-v2",
-		"would fail under copy-v2: SPLICE_F_NONBLOCK alone on an O_NONBLOCK pipe% (EINVAL)"
+		"would fail under copy-v2: "
+		"SPLICE_F_NONBLOCK alone on an O_NONBLOCK pipe% (EINVAL)"
 	},
 	[FINDING_O_NONBLOCK] = {
 		"o-nonblock",
-		"would not block under " COPIES ": the pipe% is O_NONBLOCK, which vmsplice overlooks"
+		"would not block under " COPIES ": the pipe% is O_NONBLOCK, "
+		"which vmsplice overlooks"
 	},
 	[FINDING_SHORT_V1] = {
 		"short-v1",

@@ -15,6 +15,11 @@ int sys_execve(const char *path, char *const *argv, char *const *envp)
 	return WRAP_ONCE("execve", execve(path, argv, envp));
 }
 
+char **sys_environ(void)
+{
+	return environ;
+}
+
 void sys_exit(int status)
 {
 	_exit(status);

@@ -13,6 +13,8 @@
 pid_t sys_fork(void);
 /* Returns only what went wrong. */
 int sys_execve(const char *path, char *const *argv, char *const *envp);
+/* This process's environment. */
+char **sys_environ(void);
 void sys_exit(int status) __attribute__((noreturn));
 
 #endif

@@ -24,7 +24,7 @@ LIBC = re.compile(r"""^(
     mem(cpy|move|set|cmp|chr|rchr|mem|pcpy)|bcmp|rawmemchr|explicit_bzero|
     (__isoc99_|__isoc23_)?(strto(u?ll?|d|umax|imax)|sscanf)|
     str(len|nlen|cmp|ncmp|casecmp|ncasecmp|chr|chrnul|rchr|str|spn|cspn|pbrk|tok_r|sep)|
-    stpcpy|stpncpy|strcpy|strncpy|strcat|strerror(name_np|desc_np)?|__ctype_\w+|
+    stpcpy|stpncpy|strcpy|strncpy|strcat|strerror(name_np|desc_np)?|sigabbrev_np|__ctype_\w+|
     v?snprintf|free|close|qsort|bsearch|abort|__assert_fail|getenv|secure_getenv|
     sig(empty|fill|add|del)set|sigismember|
     pthread_(mutex|cond|once|self|equal|rwlock|spin|key|setspecific|getspecific)\w*|

@@ -120,9 +120,9 @@ static void run_help(void)
 {
 	unsigned width = text_width(stdout);
 
-	(void)printf("Usage: decant run --policy=P[,P...] [OPTION]... -- CMD [ARG]...\n\n"
-		     "Run an unmodified program under another semantic of vmsplice, splice, tee and\n"
-		     "sendfile, and report what it does with them.\n\n"
+	(void)printf("Usage: decant run --policy=POLICY [OPTION]... -- CMD [ARG]...\n\n"
+		     "Run an unmodified program under another vmsplice, splice, tee and sendfile,\n"
+		     "and report what it does with them.\n\n"
 		     "Options:\n");
 	options_help(stdout, run_option_rows, run_option_rows_n, width ? width : RUN_HELP_WIDTH);
 	(void)printf("\nExamples:\n"

@@ -10,9 +10,9 @@
 static const char *const run_mechanisms[] = { "auto", "trace", "notify", "preload", NULL };
 
 const struct option_row run_option_rows[] = {
-	{ 0, "policy", "P[,P...]", false, OPTION_TEXT, AT(policy), NULL, 0,
-	  "what vmsplice does: legacy, warn, copy-v1, copy-v2 or deny; with nowait=ideal|kernel, "
-	  "stable, audit" },
+	{ 0, "policy", "POLICY", false, OPTION_TEXT, AT(policy), NULL, 0,
+	  "words with commas: legacy, warn, copy-v1, copy-v2 or deny; nowait=ideal or "
+	  "nowait=kernel; stable; audit" },
 	{ 0, "mechanism", "HOW", false, OPTION_CHOICE, AT(mechanism), run_mechanisms, 0,
 	  "how: auto, trace, notify or preload (default auto, by need)" },
 	{ 0, "report", "FILE", false, OPTION_TEXT, AT(report), NULL, 0,
@@ -64,8 +64,6 @@ int run_options_parse(struct run_options *ret, int argc, char *const *argv, stru
 			       "`decant run --policy=audit -- CMD`");
 	if (!o.help && !o.policy)
 		return err_set(reterr, -EINVAL, "--policy: must be given");
-	if (o.report && !*o.report)
-		return err_set(reterr, -EINVAL, "--report: must not be empty");
 	if (!o.help && !o.report && (run_says(o.policy, "audit") || run_says(o.policy, "warn")))
 		o.report = "-";
 	if (o.json && !o.report && !o.help)

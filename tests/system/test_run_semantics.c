@@ -97,8 +97,8 @@ static void run_program(const char *mechanism, const char *program, bool all)
 			if (!kit_full() && ((row.kernel && !nowait) || (!all && k != 1 && !nowait)))
 				continue;
 			row.name = run_cases[i];
-			kit_case(run_row, &row, "%s: %s: copy-v%u, nowait=%s: %s", mechanism, program,
-				 row.version, row.kernel ? "kernel" : "ideal", row.name);
+			kit_case(run_row, &row, "%s: %s: copy-v%u, nowait=%s: %s", mechanism,
+				 program, row.version, row.kernel ? "kernel" : "ideal", row.name);
 		}
 	}
 }

@@ -243,6 +243,33 @@ static void case_later(void)
 	printf("a later write is %s\n", sem_got[0] == 'A' ? "not seen" : "seen");
 }
 
+/* Slow enough for whoever looks now and then. */
+static void case_modified(void)
+{
+	int p[2];
+
+	sem_pipe(p, 0);
+	say("write", put(p[1], sem_buf, SEM_PAGE, SPLICE_F_GIFT));
+	memset(sem_buf, 'B', SEM_PAGE);
+	usleep(100000);
+	say("read", read(p[0], sem_got, SEM_PAGE));
+}
+
+static void case_given_back(void)
+{
+	char *at = mmap(NULL, SEM_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			0);
+	int p[2];
+
+	sem_pipe(p, 0);
+	memset(at, 'A', SEM_PAGE);
+	say("write", put(p[1], at, SEM_PAGE, SPLICE_F_GIFT));
+	madvise(at, SEM_PAGE, MADV_DONTNEED);
+	usleep(100000);
+	say("read", read(p[0], sem_got, SEM_PAGE));
+	printf("%c\n", sem_got[0]);
+}
+
 static void case_read(void)
 {
 	struct iovec v[2] = { { sem_got, 100 }, { sem_got + SEM_PAGE, 5000 } };
@@ -783,7 +810,9 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } cases[] = {
-	{ "basic", case_basic }, { "later", case_later }, { "read", case_read },
+	{ "basic", case_basic }, { "later", case_later },
+	{ "modified", case_modified }, { "given_back", case_given_back },
+	{ "read", case_read },
 	{ "flags", case_flags }, { "bad", case_bad }, { "full", case_full },
 	{ "o_nonblock", case_o_nonblock }, { "slots", case_slots },
 	{ "blocking", case_blocking }, { "epipe", case_epipe }, { "signal", case_signal },

@@ -406,8 +406,8 @@ struct decant_capture_report {
 	uint32_t threads;
 	uint32_t mappings;
 	uint32_t stops;           /* how often the target was stopped, the last included */
-	uint64_t pause_ns;        /* longest stop, from the first interrupt of a thread at work to the
-				   * last of those let go */
+	uint64_t pause_ns;        /* longest stop: from the first interrupt of a thread at work
+				   * to the last of those let go */
 	uint64_t pauses_ns;       /* all of them together */
 	uint64_t total_ns;
 	uint64_t memory_bytes;    /* in the image */
@@ -419,8 +419,8 @@ struct decant_capture_report {
 	uint64_t unreadable_bytes;/* no part of the image; the note in it says where */
 	uint64_t mixed_bytes;     /* of mapped files that were written to while they were read: they
 				   * may not be of the instant */
-	uint64_t whole_pause_ns;  /* longest stop as an idle thread saw it: pause_ns, and where there
-				   * are very many threads the time that stopping these takes */
+	uint64_t whole_pause_ns;  /* longest stop as an idle thread saw it: with very many
+				   * threads, stopping these takes time before and after */
 	uint64_t cpu_ns;          /* of our threads */
 	char tracking[16];        /* "wp", "soft-dirty", "" */
 	char message[168];        /* after an error: "what: why"; else why this strategy */
@@ -456,7 +456,7 @@ struct decant_forecast {
 
 struct decant_capture_plan {
 	uint32_t size;
-	uint32_t strategy;        /* that DECANT_STRATEGY_AUTO would take; AUTO: none meets the bound */
+	uint32_t strategy;        /* what DECANT_STRATEGY_AUTO would take; AUTO: none is in time */
 	uint64_t memory_bytes;    /* that would be in the image */
 	uint64_t huge_bytes;      /* of it, mapped by huge pages */
 	uint64_t stopped_bytes;   /* must be copied in the stop, whatever the strategy */

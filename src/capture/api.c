@@ -117,10 +117,11 @@ static int capture_check_sink(struct decant *d, const struct decant_image_sink *
 	if (!*ret_stream && st.st_size)
 		return err_set(&d->err, -EINVAL, "sink: the file is not empty");
 	if (!*ret_stream && (fl & O_APPEND))
-		return err_set(&d->err, -EINVAL, "sink: open for appending: no page finds its place");
+		return err_set(&d->err, -EINVAL,
+			       "sink: open for appending: no page finds its place");
 	if (*ret_stream && o->strategy == DECANT_STRATEGY_PRECOPY)
-		return err_set(&d->err, -ESPIPE, "sink: a stream takes no page twice: precopy needs "
-			       "a file (fork and stop can stream)");
+		return err_set(&d->err, -ESPIPE, "sink: a stream takes no page twice: precopy "
+			       "needs a file (fork and stop can stream)");
 	return 0;
 }
 

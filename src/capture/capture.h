@@ -54,7 +54,7 @@ struct capture {
 	bool stream;             /* the sink cannot be written at offsets */
 	uint64_t begin_ns, deadline_ns;
 	uint64_t pause_max_ns;   /* what is aimed at ... */
-	bool bounded;            /* ... and must be kept: not for a strategy chosen without a bound */
+	bool bounded;            /* ... and must be kept: not so for one chosen without it */
 	uint64_t cpu_begin_ns;
 	uint32_t filter;
 

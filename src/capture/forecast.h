@@ -21,7 +21,7 @@ struct forecast_facts {
 	unsigned threads, mappings;
 	const char *no_track, *no_fork; /* why not; NULL: possible */
 	uint64_t pause_max_ns;
-	bool fork_shows;             /* a shadow would be seen as a child (init of a pid namespace) */
+	bool fork_shows;             /* a shadow may be seen as a child (init of a pid ns) */
 	bool stream;
 	bool frozen;                 /* it does not run: a stop of any length is none */
 };

@@ -94,6 +94,7 @@ static int stream_read(struct stream *s, uint64_t start, uint64_t *ret_len)
 /* Pages that are there. */
 static int stream_pages(struct stream *s, uint64_t start, uint64_t end)
 {
+	bool from_shadow = s->from == CAPTURE_FROM_SHADOW;
 	int r = 0;
 
 	while (start < end && r >= 0) {
@@ -112,7 +113,7 @@ static int stream_pages(struct stream *s, uint64_t start, uint64_t end)
 		start += len;
 		s->c->copied_bytes += len;
 		if (r >= 0)
-			r = capture_tick(s->c, s->from == CAPTURE_FROM_SHADOW ? "reading" : "stopped",
+			r = capture_tick(s->c, from_shadow ? "reading" : "stopped",
 					 s->c->t->status.vm_rss_kib << 10);
 	}
 	return r;

@@ -33,7 +33,7 @@ LIBC = re.compile(r"""^(
     __u?(div|mod)ti3|__tls_get_addr|__stack_chk_fail|__errno_location|_GLOBAL_OFFSET_TABLE_|
     protobuf_c_\w+|                  # with an allocator of ours
     seccomp_(init|release|attr_set|arch_\w+|rule_add|export_bpf)| # no calls but a write()
-    (nettle_|XXH)\w+|__\w+_chk)$""", re.X)
+    (nettle_|XXH|ZSTD_)\w+|__\w+_chk)$""", re.X)
 # base/ is below sys/ and has one file for this.
 LIBC_ALLOC = re.compile(r"^(malloc|calloc|realloc|aligned_alloc)$")
 

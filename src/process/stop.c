@@ -228,13 +228,12 @@ static int stop_await_each(struct stop *s, bool any, struct err *reterr)
 	return left;
 }
 
-static int stop_part(struct stop *s, bool any, uint64_t until_ns,
-		     struct err *reterr)
+static int stop_part(struct stop *s, bool any, struct err *reterr)
 {
 	int left;
 
 	stop_interrupt(s, any);
-	while ((left = stop_await_each(s, any, reterr)) > 0 && sys_clock_ns() < until_ns)
+	while ((left = stop_await_each(s, any, reterr)) > 0 && sys_clock_ns() < s->until_ns)
 		;
 	if (left <= 0)
 		return left;
@@ -277,30 +276,43 @@ static bool stop_complete(const struct stop *s, int caught, unsigned *looks)
 	return counted && s->left_out_n == dead;
 }
 
+/* The caller's time is not that of the stop. */
+static int stop_call(struct stop *s, const struct stop_options *o)
+{
+	uint64_t begin_ns = sys_clock_ns();
+	int r;
+
+	tracer_limit(0);
+	r = o->before_busy(o->arg);
+	s->until_ns += sys_clock_ns() - begin_ns;
+	tracer_limit(s->limit_ns);
+	return r;
+}
+
 /*
  * First those that do nothing, and what takes time of them; the busy ones run
  * on until the rest is done.
  */
-static int stop_both(struct stop *s, const struct stop_options *o, uint64_t until_ns,
-		     struct err *reterr)
+static int stop_both(struct stop *s, const struct stop_options *o, struct err *reterr)
 {
 	int r;
 
 	if (s->begin_ns == 0)
 		s->begin_ns = sys_clock_ns();
-	r = stop_part(s, false, until_ns, reterr);
+	r = stop_part(s, false, reterr);
 	if (r == 0 && o->details)
 		r = stop_details(s, reterr);
+	if (r == 0 && o->before_busy && s->busy_ns == 0)
+		r = stop_call(s, o);
 	if (r < 0)
 		return r;
 	if (s->busy_ns == 0)
 		s->busy_ns = sys_clock_ns();
-	return stop_part(s, true, until_ns, reterr);
+	return stop_part(s, true, reterr);
 }
 
 /* Rounds: list, catch, wait. */
-static int stop_rounds(struct stop *s, const struct stop_options *o, uint64_t until_ns,
-		       struct err *reterr)
+static int stop_rounds(struct stop *s, const struct stop_options *o, struct err *reterr)
 {
 	unsigned looks = 0;
 	int n, r, caught;
@@ -313,7 +325,7 @@ static int stop_rounds(struct stop *s, const struct stop_options *o, uint64_t un
 		if (caught < 0)
 			return caught;
 		stop_table_drop(s, stop_is_not_caught);
-		r = stop_both(s, o, until_ns, reterr);
+		r = stop_both(s, o, reterr);
 		if (r < 0)
 			return r;
 		stop_table_drop(s, stop_is_not_standing);
@@ -322,7 +334,7 @@ static int stop_rounds(struct stop *s, const struct stop_options *o, uint64_t un
 		if (target_gone(s->target))
 			return err_set(reterr, -ESRCH, "PID %d: it has ended", s->target->pid);
 		(void)stop_still_stands(s, s->n);
-		if (sys_clock_ns() >= until_ns)
+		if (sys_clock_ns() >= s->until_ns)
 			return err_set(reterr, -ETIMEDOUT, "PID %d: its threads come and go all "
 				       "the time", s->target->pid);
 	}
@@ -345,10 +357,11 @@ static void stop_give_up(struct stop *s)
 
 int stop_begin(struct stop *s, const struct stop_options *o, struct err *reterr)
 {
-	uint64_t limit_ns = o->timeout_ns + s->n * STOP_THREAD_NS;
-	uint64_t until_ns = sys_clock_ns() + limit_ns;
+	uint64_t timeout_ns = o->timeout_ns + s->n * STOP_THREAD_NS;
 	int r;
 
+	s->until_ns = sys_clock_ns() + timeout_ns;
+	s->limit_ns = 2 * timeout_ns + STOP_LIMIT_NS;
 	s->begin_ns = s->busy_ns = s->stopped_ns = s->busy_end_ns = s->end_ns = 0;
 	s->holds_dead = false;
 	/* The tracer of an earlier try may have been killed in the middle. */
@@ -356,8 +369,8 @@ int stop_begin(struct stop *s, const struct stop_options *o, struct err *reterr)
 		s->threads[i].seized = s->threads[i].stopped = false;
 	(void)err_set(reterr, -ETIMEDOUT, "PID %d: it cannot be stopped now: it calls exec, or "
 		      "this machine has too much to do", s->target->pid);
-	tracer_limit(2 * limit_ns + STOP_LIMIT_NS);
-	r = stop_rounds(s, o, until_ns, reterr);
+	tracer_limit(s->limit_ns);
+	r = stop_rounds(s, o, reterr);
 	tracer_limit(0);
 	if (r < 0) {
 		stop_give_up(s);

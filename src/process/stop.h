@@ -66,6 +66,7 @@ struct stop {
 	size_t slots_n;              /* a power of two */
 	pid_t *left_out;             /* a dead leader, the kernel's workers of io_uring */
 	size_t left_out_n, left_out_size;
+	uint64_t until_ns, limit_ns; /* of stop_begin(): its time-out, the tracer's alarm */
 	bool holds_dead;             /* traces a dead leader, until the tracer ends */
 	bool stands;
 };
@@ -76,6 +77,12 @@ struct stop_options {
 	uint64_t timeout_ns;     /* for one try to get all threads to stand still (50 us for each
 				  * are added); then all go on */
 	bool details;            /* stop_details() is to follow: begin with it where time is */
+	/*
+	 * Called once, when those that do nothing stand (which takes a while if
+	 * they are many) and those at work still run.  Negative errno: gives up.
+	 */
+	int (*before_busy)(void *arg);
+	void *arg;
 };
 
 /*

@@ -108,7 +108,7 @@ static int stop_standing(const struct stop *s, struct stop_thread *t, int sig,
 }
 
 /*
- * What a wait said.  1: it stands; 0: it is gone; -EAGAIN: not yet.  It was
+ * What a peek said.  1: it stands; 0: it is gone; -EAGAIN: not yet.  It was
  * killed while it stood (ESRCH from ptrace): its end is still to come.
  */
 static int stop_event(const struct stop *s, struct stop_thread *t, int status,
@@ -116,6 +116,8 @@ static int stop_event(const struct stop *s, struct stop_thread *t, int status,
 {
 	int sig = WSTOPSIG(status), r;
 
+	if (!WIFSTOPPED(status) || status >> 16 == PTRACE_EVENT_STOP)
+		(void)sys_waitpid(t->tid, &status, __WALL | WNOHANG);
 	if (!WIFSTOPPED(status)) {
 		t->seized = false;
 		return 0;
@@ -128,6 +130,8 @@ static int stop_event(const struct stop *s, struct stop_thread *t, int status,
 	 * About to get a signal: hand it on.  The interruption is still pending
 	 * and stops the thread when its handler is set up, so that no signal is
 	 * lost, doubled or overtaken, and every thread is in the same kind of stop.
+	 * The report was not taken by a wait: until the next line the kernel keeps
+	 * the signal, should we die.
 	 */
 	(void)sys_ptrace(PTRACE_CONT, t->tid, 0, status >> 16 ? 0 : (uintptr_t)sig);
 	return -EAGAIN;
@@ -152,10 +156,10 @@ int stop_await(const struct stop *s, struct stop_thread *t, struct err *reterr)
 	pid_t pid;
 
 	for (;;) {
-		pid = sys_waitpid(t->tid, &status, __WALL | WNOHANG);
+		pid = sys_wait_peek(t->tid, &status);
 		if (pid > 0) {
 			r = stop_event(s, t, status, reterr);
-			if (r != -EAGAIN)
+			if (r != -EAGAIN || sys_clock_ns() >= until_ns)
 				return r;
 			continue;
 		}

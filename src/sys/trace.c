@@ -64,6 +64,24 @@ pid_t sys_waitpid(pid_t pid, int *ret_status, int flags)
 	return (pid_t)WRAP_ONCE("waitpid", syscall(SYS_wait4, pid, ret_status, flags, NULL));
 }
 
+pid_t sys_wait_peek(pid_t pid, int *ret_status)
+{
+	siginfo_t info = { 0 };
+	int r = (int)WRAP_ONCE("waitpid", syscall(SYS_waitid, P_PID, pid, &info,
+						  WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL,
+						  NULL));
+
+	if (r < 0 || info.si_pid == 0)
+		return r;
+	if (info.si_code == CLD_EXITED)
+		*ret_status = info.si_status << 8;
+	else if (info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED)
+		*ret_status = info.si_status;
+	else
+		*ret_status = info.si_status << 8 | 0x7f;
+	return pid;
+}
+
 /* ------------------------------------------------------ other processes */
 
 int sys_kill(pid_t pid, int sig)

@@ -26,6 +26,12 @@
 long sys_ptrace(int op, pid_t tid, uintptr_t addr, uintptr_t data);
 /* EINTR: return. */
 pid_t sys_waitpid(pid_t pid, int *ret_status, int flags);
+/*
+ * The same of one task, at once, without taking it: 0, or pid and *ret_status.
+ * A wait that takes the report of a signal-delivery-stop takes the signal, too,
+ * should we die before we have handed it on.
+ */
+pid_t sys_wait_peek(pid_t pid, int *ret_status);
 int sys_kill(pid_t pid, int sig);
 int sys_tgkill(pid_t tgid, pid_t tid, int sig);
 pid_t sys_gettid(void);

@@ -313,6 +313,64 @@ static void test_workers(void)
 	own_end(pid);
 }
 
+/* Called between the two: those that idle stand, those at work go on. */
+struct between {
+	struct stopper *k;
+	unsigned calls, moving, standing;
+	int result, rounds;       /* of the leader, meanwhile */
+};
+
+static int between_look(void *arg)
+{
+	struct between *b = arg;
+	int before = atomic_load(&shared->rounds);
+	const struct stop *s = &b->k->stop;
+
+	b->calls++;
+	b->standing = b->moving = 0;
+	for (size_t i = 0; i < s->n; i++)
+		if (s->threads[i].stopped)
+			b->standing++;
+		else
+			b->moving++;
+	kit_sleep_ms(150); /* more than the time-out */
+	b->rounds = atomic_load(&shared->rounds) - before;
+	return b->result;
+}
+
+static int between_there(void *arg)
+{
+	struct between *b = arg;
+	struct stop_options o = { .timeout_ns = 100000000, .before_busy = between_look, .arg = b };
+	int r = stop_begin(&b->k->stop, &o, &b->k->err);
+
+	if (r == 0)
+		stop_resume(&b->k->stop);
+	return r;
+}
+
+static void test_between(void)
+{
+	pid_t pid = own_begin(worker_victim);
+	struct between b = { 0 };
+	struct stopper k;
+
+	stopper_open(&k, pid);
+	b.k = &k;
+	for (int i = 0; i < 5; i++) {
+		is_int(stop_seize(&k.stop, k.target, &k.err), 0, "prepare: %s", k.err.text);
+		b.calls = 0;
+		b.result = i & 1 ? -EXDEV : 0;
+		is_int(tracer_run(k.tracer, between_there, &b), b.result, "a stop: %s", k.err.text);
+		is_int(b.calls, 1, "called once");
+		ok(b.standing > 200 && b.moving > 0, "%u stand, %u do not", b.standing, b.moving);
+		ok(b.rounds > 0, "one of them is at work");
+		ok(own_is_free(pid) && own_goes_on(1000), "and goes on");
+	}
+	stopper_close(&k);
+	own_end(pid);
+}
+
 /* -------------------------------------------------------------------- exec */
 
 /* A thread that is not the leader calls exec: all others die, it gets the leader's id. */
@@ -712,6 +770,35 @@ static void tool_case(const void *arg)
 	victim_end(&v);
 }
 
+/* It dies when it has seen a signal, and has not yet handed it on. */
+static void test_signal_death(void)
+{
+	unsigned deaths = 0;
+	struct victim v;
+	int status;
+
+	victim_begin(&v, VICTIM_SIGMASK, "life storm");
+	for (int i = 0; i < 40; i++) {
+		pid_t tool = fork();
+
+		if (tool == 0) {
+			struct sys_fault_plan plan = { .mode = SYS_FAULT_KILL, .nth = 1,
+						       .name = "ptrace_cont" };
+			struct stopper k;
+
+			stopper_open(&k, v.pid);
+			sys_fault_arm(&plan);
+			_exit(stopper_run(&k, 300, 0) == 0 ? 0 : 1);
+		}
+		need(tool > 0 && waitpid(tool, &status, 0) == tool, "the tool");
+		deaths += WIFSIGNALED(status);
+		ok(WIFSIGNALED(status) || status == 0, "the tool ended with %d", status);
+	}
+	ok(deaths > 5, "control: %u deaths with a signal at hand", deaths);
+	is_str(victim_harm(&v), NULL, "every signal came, once and in order");
+	victim_end(&v);
+}
+
 /* Every call of ours fails once: the stop works, or all is let go. */
 static void faults_case(const void *arg)
 {
@@ -776,6 +863,7 @@ int main(int argc, char **argv)
 	tap_case("threads that start and end all the time", test_ending);
 	tap_case("a dead leader", test_dead_leader);
 	tap_case("threads at work stand for the shortest time", test_workers);
+	tap_case("what is done before those at work stop", test_between);
 	tap_case("threads that call exec", test_exec);
 	tap_case("vfork: let go, and tried again", test_vfork);
 	for (unsigned i = 0; i < sizeof(freezers) / sizeof(freezers[0]); i++)
@@ -787,6 +875,7 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < sizeof(victims) / sizeof(victims[0]); i++)
 		kit_case(deaths_case, victims[i], "the tracer is killed: %s", victims[i]);
 #ifdef DECANT_FAULTS
+	tap_case("the tool dies with a signal at hand", test_signal_death);
 	for (unsigned i = 0; i < sizeof(victims) / sizeof(victims[0]) - 1; i++)
 		kit_case(tool_case, victims[i], "the tool dies at every call: %s", victims[i]);
 	for (unsigned i = 0; i < sizeof(faulted) / sizeof(faulted[0]); i++)

@@ -266,7 +266,7 @@ static void case_caller(void)
 	is_int(signals, 0, "no signal came");
 	kit_must(sigprocmask(SIG_SETMASK, NULL, &after));
 	is_mem(&before, &after, sizeof(before), "the signal mask is as before");
-	more = leak_since(&held, 2000);
+	more = leak_since(&held, 10000);
 	if (!ok(!more, "nothing is left: %s", more ? more : "nothing"))
 		(void)!system("tail -n +1 /proc/$PPID/task/*/comm | sed 's/^/# /'");
 	/* SIGCHLD of the victim's own end is no wonder. */

@@ -108,8 +108,8 @@ status 0 "to a peer"
 wait $reader
 is_core "  whole" from-net
 fails "a stream takes no page twice" \
-	bash -c "'$DECANT' core $VICTIM --strategy precopy -o - | cat >/dev/null; exit \${PIPESTATUS[0]}"
-fails "Broken pipe" bash -c "'$DECANT' core $VICTIM -o - | true; exit \${PIPESTATUS[0]}"
+	bash -o pipefail -c "'$DECANT' core $VICTIM --strategy precopy -o - | cat >/dev/null"
+fails "Broken pipe" bash -o pipefail -c "'$DECANT' core $VICTIM -o - | true"
 run decant core "$VICTIM" --compress zstd -o small
 status 0 "--compress zstd"
 ok "  is smaller" test "$(stat -c %s small)" -lt "$(stat -c %s piped)"
@@ -213,7 +213,8 @@ fails "zombie" decant core "${zombie% }"
 kill $parent
 cp "$DECANT" program
 chmod 711 .
-fails "$VICTIM" setpriv --reuid=65534 --regid=65534 --clear-groups ./program core "$VICTIM" -o /tmp/x
+fails "$VICTIM" setpriv --reuid=65534 --regid=65534 --clear-groups \
+	./program core "$VICTIM" -o /tmp/x
 says "CAP_SYS_PTRACE" "  somebody else's process: says what is missing"
 rm -f program
 run gdb -nx -batch -iex 'set debuginfod enabled off' -p "$VICTIM" \
@@ -270,5 +271,6 @@ wait $PID 2>/dev/null
 sleep 0.2
 state_of "$VICTIM" >after
 ok "the process is as before, after SIGKILL, too" diff before after
-only "and nothing is left" after before directory err fifo first full lines listen ready st victim.py
+only "and nothing is left" after before directory err fifo first full lines listen ready st \
+	victim.py
 finish

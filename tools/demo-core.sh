@@ -63,7 +63,8 @@ watch()
 
 take_with_decant()
 {
-	"$decant" core "$server" --max-pause 20ms -o "$dir/core.decant" 2>&1 | sed "s,$dir/,,; s/^/  decant: /"
+	"$decant" core "$server" --max-pause 20ms -o "$dir/core.decant" 2>&1 |
+		sed "s,$dir/,,; s/^/  decant: /"
 }
 
 take_with_gcore()

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The workers.  One listens; when a call comes, another one listens from then
- * on, and is made if there is none: a call can wait for what a later one does
- * (the other end of a pipe), so that each needs a worker of its own.
+ * The workers.  One leads: it listens, and carries out by itself what is over
+ * soon, for to wake another one costs as much as such a call.  A call can also
+ * wait for what a later one does (the other end of a pipe): before it waits, the
+ * leader hands over, and there is always an idle worker to take it, who is made
+ * if need be.  It also takes over from a leader that is late, whatever holds it.
  */
 #include "policy/notify.h"
 
@@ -17,6 +19,10 @@
 #include "sys/proc.h"
 #include "sys/sys.h"
 #include "sys/trace.h"
+
+#define NS_PER_S 1000000000ull
+/* How long a leader may be at a call before another one listens. */
+#define WORKER_LATE_NS 2000000ull
 
 static void *worker_main(void *arg);
 
@@ -52,44 +58,112 @@ static int worker_listen(struct notify *n, struct seccomp_notif *req)
 	return r < 0 ? -EAGAIN : 1; /* -ENOENT: killed meanwhile */
 }
 
-/* The lock is held. */
+/* From here on the lock is held, but where it is said. */
+
 static void worker_over(struct notify *n)
 {
 	n->over = true;
 	(void)pthread_cond_broadcast(&n->free);
 }
 
+/* Somebody else leads, or can: we are at a call that takes its time. */
+static void worker_resign(struct notify *n)
+{
+	n->leading = false;
+	n->busy_ns = 0;
+	n->active++;
+	(void)pthread_cond_signal(&n->free);
+}
+
+/* Look for a while whether the leader comes back from its call. */
+static void worker_watch(struct notify *n)
+{
+	uint64_t until_ns = sys_clock_ns() + WORKER_LATE_NS;
+	struct timespec until = { (time_t)(until_ns / NS_PER_S), (long)(until_ns % NS_PER_S) };
+
+	n->watched = true;
+	(void)pthread_cond_timedwait(&n->free, &n->lock, &until);
+	n->watched = false;
+	if (n->leading && n->busy_ns && sys_clock_ns() - n->busy_ns >= WORKER_LATE_NS)
+		worker_resign(n); /* in its name; it sees that by n->lead */
+}
+
+/* false: it is over. */
+static bool worker_lead(struct notify *n, struct notify_job *job)
+{
+	while (n->leading && !n->over) {
+		if (n->busy_ns && !n->watched)
+			worker_watch(n);
+		else
+			(void)pthread_cond_wait(&n->free, &n->lock);
+	}
+	if (n->over)
+		return false;
+	n->leading = true;
+	n->busy_ns = 0;
+	job->lead = ++n->lead;
+	return true;
+}
+
+/* One worker has to be there beside those at work and the leader. */
+static void worker_spare(struct notify *n)
+{
+	n->busy_ns = sys_clock_ns();
+	if (n->workers <= n->active + 1)
+		(void)worker_make(n); /* or the call after this one waits for us */
+	else if (!n->watched)
+		(void)pthread_cond_signal(&n->free);
+}
+
+static bool worker_leads(const struct notify *n, const struct notify_job *job)
+{
+	return n->leading && n->lead == job->lead;
+}
+
+/* The lock is not held. */
+void notify_hand_over(struct notify_job *job)
+{
+	struct notify *n = job->n;
+
+	(void)pthread_mutex_lock(&n->lock);
+	if (worker_leads(n, job))
+		worker_resign(n);
+	(void)pthread_mutex_unlock(&n->lock);
+}
+
+/* One call; 0: there are none any more. */
+static int worker_serve(struct notify *n, struct notify_job *job)
+{
+	int r;
+
+	(void)pthread_mutex_unlock(&n->lock);
+	do {
+		r = worker_listen(n, &job->req);
+	} while (r < 0);
+	(void)pthread_mutex_lock(&n->lock);
+	if (r == 0)
+		return 0;
+	worker_spare(n);
+	(void)pthread_mutex_unlock(&n->lock);
+	notify_call(job);
+	(void)pthread_mutex_lock(&n->lock);
+	return 1;
+}
+
 static void worker_loop(struct notify *n, struct notify_job *job)
 {
 	(void)pthread_mutex_lock(&n->lock);
-	for (;;) {
-		int r;
+	while (worker_lead(n, job)) {
+		int r = 1;
 
-		while (n->leading && !n->over) {
-			n->idle++;
-			(void)pthread_cond_wait(&n->free, &n->lock);
-			n->idle--;
+		while (r && !n->over && worker_leads(n, job)) {
+			n->busy_ns = 0;
+			r = worker_serve(n, job);
 		}
-		if (n->over)
-			break;
-		n->leading = true;
-		(void)pthread_mutex_unlock(&n->lock);
-		do {
-			r = worker_listen(n, &job->req);
-		} while (r < 0);
-		(void)pthread_mutex_lock(&n->lock);
-		n->leading = false;
 		if (r == 0)
 			worker_over(n);
-		else if (n->idle > 0)
-			(void)pthread_cond_signal(&n->free);
-		else
-			(void)worker_make(n); /* or the call after this one waits for us */
-		if (r == 0)
-			break;
-		(void)pthread_mutex_unlock(&n->lock);
-		notify_call(job);
-		(void)pthread_mutex_lock(&n->lock);
+		else if (!worker_leads(n, job))
+			n->active--;
 	}
 	(void)pthread_mutex_unlock(&n->lock);
 }
@@ -123,6 +197,7 @@ static int notify_fits(const struct policy *p, bool counted, const struct progra
 static int notify_begin(struct supervise *s, struct err *reterr)
 {
 	struct notify *n = sys_calloc(1, sizeof(*n));
+	pthread_condattr_t attr;
 
 	if (!n)
 		return err_set(reterr, -ENOMEM, "out of memory");
@@ -131,7 +206,10 @@ static int notify_begin(struct supervise *s, struct err *reterr)
 	n->listener = -1;
 	n->stop = sys_eventfd(0, EFD_CLOEXEC);
 	(void)pthread_mutex_init(&n->lock, NULL);
-	(void)pthread_cond_init(&n->free, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&n->free, &attr);
+	(void)pthread_condattr_destroy(&attr);
 	if (n->stop < 0)
 		return err_errno(reterr, n->stop, "eventfd");
 	return filter_make(s, SECCOMP_RET_USER_NOTIF, reterr);

@@ -24,6 +24,7 @@
 
 #define NOTIFY_WORKERS_MAX 4096
 #define NOTIFY_BUFFER (256u << 10)
+#define NOTIFY_LONG (64u << 10)  /* bytes: what is longer goes beside other calls */
 #define NOTIFY_VECTOR_MAX 1024   /* UIO_MAXIOV */
 
 /* What the kernel returns for "again, if the signal's handler wants it so". */
@@ -35,10 +36,13 @@ struct notify {
 	int stop;                /* eventfd: readable when all workers are to end */
 
 	pthread_mutex_t lock;    /* of all below */
-	pthread_cond_t free;     /* nobody listens, or it is over */
-	bool leading;            /* one worker listens */
+	pthread_cond_t free;     /* something for an idle worker, or it is over */
 	bool over;
-	unsigned idle;           /* workers that wait for `free` */
+	bool leading;            /* one worker listens, or is at a call that is over soon */
+	uint64_t lead;           /* which: another number with each leader */
+	uint64_t busy_ns;        /* since when it is at its call; 0: it listens */
+	bool watched;            /* an idle worker looks how long that takes */
+	unsigned active;         /* workers at a call that do not lead */
 	unsigned workers;
 	pthread_t threads[NOTIFY_WORKERS_MAX];
 	struct spliced spliced;
@@ -49,6 +53,7 @@ struct notify {
 /* One call, from the question to the answer; of one worker. */
 struct notify_job {
 	struct notify *n;
+	uint64_t lead;           /* notify.lead when we became it; 0: we do not lead */
 	struct seccomp_notif req;
 	pid_t tid, tgid;
 	int pidfd;               /* of the thread; -1: none */
@@ -70,6 +75,12 @@ struct notify_job {
 	uint64_t pending_ns;     /* since when a signal of the process waits; 0: none */
 	unsigned char *buffer;   /* NOTIFY_BUFFER bytes */
 };
+
+/*
+ * notify.c: before what may take long: another worker listens from now on.
+ * (One that does not say so is found out, after a while.)
+ */
+void notify_hand_over(struct notify_job *job);
 
 /* notify_call.c: carry out what job->req asks for, and answer it. */
 void notify_call(struct notify_job *job);

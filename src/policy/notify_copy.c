@@ -239,6 +239,8 @@ int64_t notify_vmsplice(struct notify_job *job)
 
 	if (r < 0)
 		return r;
+	if (at.total > NOTIFY_LONG)
+		notify_hand_over(job);
 	return job->verdict.action == ACTION_READ ? copy_read(job, &at) : copy_write(job, &at);
 }
 
@@ -303,6 +305,8 @@ int64_t notify_copy(struct notify_job *job)
 	if (job->in < 0 || job->out < 0 || e->n == 0 || (e->flags & ~known) || !e->in.can_read ||
 	    !e->out.can_write)
 		return MOVE_NATIVE;
+	if (e->n > NOTIFY_LONG)
+		notify_hand_over(job);
 	if (e->call != CALL_TEE)
 		return copy_file(job);
 	if (job->in_ino == job->out_ino)

@@ -112,6 +112,7 @@ static int wait_for(struct notify_job *job, int fd, short events, uint64_t limit
 {
 	uint64_t until_ns = limit_ns ? sys_clock_ns() + limit_ns : UINT64_MAX;
 
+	notify_hand_over(job);
 	for (;;) {
 		struct pollfd p[2] = {
 			{ .fd = fd, .events = events },

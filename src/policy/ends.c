@@ -3,17 +3,26 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include "sys/proc.h"
 #include "sys/sys.h"
 
-static bool end_is_fifo(int fd)
+/* All pipes of pipe(2) are on one device; its number + 1, once it is known. */
+static _Atomic uint64_t end_pipefs;
+
+static bool end_is_fifo(int fd, const struct stat *st)
 {
 	struct statfs fs;
 
-	return sys_fstatfs(fd, &fs) < 0 || fs.f_type != PIPEFS_MAGIC;
+	if (atomic_load_explicit(&end_pipefs, memory_order_relaxed) == (uint64_t)st->st_dev + 1)
+		return false;
+	if (sys_fstatfs(fd, &fs) < 0 || fs.f_type != PIPEFS_MAGIC)
+		return true;
+	atomic_store_explicit(&end_pipefs, (uint64_t)st->st_dev + 1, memory_order_relaxed);
+	return false;
 }
 
 static uint8_t end_kind(int fd, const struct stat *st)
@@ -23,7 +32,7 @@ static uint8_t end_kind(int fd, const struct stat *st)
 	case S_IFBLK:
 		return KIND_FILE;
 	case S_IFIFO:
-		return end_is_fifo(fd) ? KIND_FIFO : KIND_PIPE;
+		return end_is_fifo(fd, st) ? KIND_FIFO : KIND_PIPE;
 	case S_IFSOCK:
 		return KIND_SOCKET;
 	default:

@@ -83,6 +83,7 @@ static void site_load(struct site_maps *m, pid_t pid)
 	(void)snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
 	text = site_text(path);
 	m->n = 0;
+	memset(m->returns, 0, sizeof(m->returns));
 	if (!text)
 		return;
 	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
@@ -136,7 +137,18 @@ static bool site_is_return(pid_t pid, uint64_t address)
 	return false;
 }
 
-static bool site_scan(const struct site_maps *m, pid_t pid, const unsigned char *stack, size_t len,
+/* Code does not change, but where it is mapped does: forgotten with the maps. */
+static bool site_known(struct site_maps *m, pid_t pid, uint64_t address)
+{
+	uint64_t *known = &m->returns[(address >> 1) % SITE_RETURNS];
+
+	if (*known != address && !site_is_return(pid, address))
+		return false;
+	*known = address;
+	return true;
+}
+
+static bool site_scan(struct site_maps *m, pid_t pid, const unsigned char *stack, size_t len,
 		      size_t word, uint64_t *ret_caller)
 {
 	for (size_t i = 0; i + word <= len; i += word) {
@@ -145,7 +157,7 @@ static bool site_scan(const struct site_maps *m, pid_t pid, const unsigned char 
 
 		memcpy(&at, stack + i, word); /* x86: little endian */
 		map = site_of(m, at);
-		if (map && !site_is_libc(map) && site_is_return(pid, at)) {
+		if (map && !site_is_libc(map) && site_known(m, pid, at)) {
 			*ret_caller = at;
 			return true;
 		}

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #define SITE_PATH_MAX 240
+#define SITE_RETURNS 16
 #define SITE_SYMBOL_MAX 96
 
 struct site_map {
@@ -24,6 +25,7 @@ struct site_maps {
 	struct site_map *map;
 	size_t n, size;
 	unsigned misses;
+	uint64_t returns[SITE_RETURNS]; /* addresses that are behind a call */
 };
 
 struct site_place {

@@ -35,6 +35,7 @@ static int trace_begin(struct supervise *s, struct err *reterr)
 		return err_set(reterr, -ENOMEM, "out of memory");
 	s->private = tr;
 	tr->s = s;
+	tr->cpu = -1;
 	tr->bounce = sys_malloc(TRACE_BOUNCE);
 	if (!tr->bounce)
 		return err_set(reterr, -ENOMEM, "out of memory");

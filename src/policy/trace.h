@@ -17,9 +17,12 @@ struct trace {
 	struct spliced spliced;
 	struct watch *watch;      /* NULL: nobody wants to know */
 	char *bounce;             /* TRACE_BOUNCE bytes */
+	unsigned entered;         /* calls so far */
+	int cpu;                  /* that we keep to */
 };
 
 #define TRACE_BOUNCE 65536
+#define TRACE_FOLLOW 64           /* calls between two looks where the thread runs */
 
 /* The thread stands at a call that was caught; it goes on afterwards. */
 void call_enter(struct trace *tr, struct tracee *t);

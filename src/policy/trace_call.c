@@ -9,11 +9,11 @@
  * was moved.
  */
 #include <errno.h>
-#include <linux/audit.h>
 #include <string.h>
 
 #include "policy/report.h"
 #include "policy/trace.h"
+#include "sys/spawn.h"
 #include "sys/sys.h"
 #include "sys/trace.h"
 
@@ -233,27 +233,34 @@ static void call_act(struct trace *tr, struct tracee *t, int fd)
 	trace_resume(t, tr->s->counted ? PTRACE_SYSCALL : PTRACE_CONT, 0);
 }
 
+/*
+ * Be where the thread is: two that hand each other one CPU are several times
+ * faster than two CPUs that wake each other.
+ */
+static void call_follow(struct trace *tr, const struct tracee *t)
+{
+	int cpu = tr->entered++ % TRACE_FOLLOW ? tr->cpu : tracee_cpu(t);
+
+	if (cpu >= 0 && cpu != tr->cpu && sys_run_on((unsigned)cpu) == 0)
+		tr->cpu = cpu;
+}
+
 void call_enter(struct trace *tr, struct tracee *t)
 {
 	uint64_t begun = sys_clock_ns();
-	struct __ptrace_syscall_info info;
 	_cleanup_close_ int fd = -1;
-	uint64_t ip = t->regs.rip;
+	uint64_t ip = t->regs.rip, args[6];
 
-	memset(&info, 0, sizeof(info));
 	memset(&t->event, 0, sizeof(t->event));
-	if (sys_ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, sizeof(info), (uintptr_t)&info) < 0 ||
-	    info.op != PTRACE_SYSCALL_INFO_SECCOMP || info.seccomp.ret_data >= CALL_MAX ||
-	    tracee_load(t) < 0) {
+	if (tracee_load(t) < 0 || !tracee_call(t, &t->event.call, args)) {
 		trace_resume(t, PTRACE_CONT, 0);
 		return;
 	}
-	t->is_32bit = info.arch == AUDIT_ARCH_I386;
-	t->event.call = (enum policy_call)info.seccomp.ret_data;
 	t->plain_read = t->plain_read && ip == t->regs.rip; /* the same call again */
+	call_follow(tr, t);
 	if (tr->watch)
 		watch_look(tr->watch, tracee_tgid(t));
-	call_event(tr, t, (const uint64_t *)info.seccomp.args, &fd);
+	call_event(tr, t, args, &fd);
 	t->verdict = policy_decide(&tr->s->policy, &t->event);
 	t->ns = sys_clock_ns() - begun;
 	call_act(tr, t, fd);
@@ -348,15 +355,11 @@ static void call_waited(struct tracee *t, int64_t result)
 void call_leave(struct trace *tr, struct tracee *t)
 {
 	uint64_t begun = sys_clock_ns();
-	struct __ptrace_syscall_info info;
 	uint8_t phase = t->phase;
 	int64_t result;
 
-	memset(&info, 0, sizeof(info));
 	t->phase = TRACEE_IDLE;
-	if (sys_ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, sizeof(info), (uintptr_t)&info) >= 0 &&
-	    info.op == PTRACE_SYSCALL_INFO_EXIT) {
-		result = info.exit.rval;
+	if (tracee_result(t, &result) == 0) {
 		t->ns += sys_clock_ns() - begun;
 		if (phase == TRACEE_WAITING) {
 			call_waited(t, result);

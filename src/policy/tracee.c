@@ -65,25 +65,44 @@ void tracees_deinit(struct tracees *ts)
 			tracee_remove(ts, ts->bucket[i]->tid);
 }
 
+/* The start of /proc/TID/NAME, ended by a 0 byte. */
+static void tracee_proc(const struct tracee *t, const char *name, char *ret, size_t size)
+{
+	_cleanup_close_ int fd = -1;
+	char path[64];
+	ssize_t n = -1;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)t->tid, name);
+	fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd >= 0)
+		n = sys_read(fd, ret, size - 1);
+	ret[n > 0 ? n : 0] = '\0';
+}
+
 pid_t tracee_tgid(struct tracee *t)
 {
-	char path[64], text[512];
+	char text[512];
 	const char *at;
-	ssize_t n = -1;
-	int fd;
 
 	if (t->tgid)
 		return t->tgid;
-	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)t->tid);
-	fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
-	if (fd >= 0) {
-		n = sys_read(fd, text, sizeof(text) - 1);
-		(void)sys_close(fd);
-	}
-	text[n > 0 ? n : 0] = '\0';
+	tracee_proc(t, "status", text, sizeof(text));
 	at = strstr(text, "\nTgid:");
 	t->tgid = at ? (pid_t)strtol(at + 6, NULL, 10) : 0;
 	return t->tgid ? t->tgid : t->tid;
+}
+
+int tracee_cpu(const struct tracee *t)
+{
+	char text[1024];
+	const char *at;
+
+	/* Behind the name, which ends at the last parenthesis, as the 37th word. */
+	tracee_proc(t, "stat", text, sizeof(text));
+	at = strrchr(text, ')');
+	for (int i = 0; at && i < 37; i++)
+		at = strchr(at + 1, ' ');
+	return at ? (int)strtol(at, NULL, 10) : -1;
 }
 
 static int tracee_open(struct tracee *t)
@@ -117,6 +136,56 @@ int tracee_pidfd(struct tracees *ts, struct tracee *t)
 int tracee_load(struct tracee *t)
 {
 	return (int)sys_ptrace(PTRACE_GETREGS, t->tid, 0, (uintptr_t)&t->regs);
+}
+
+/*
+ * The numbers of the two ABIs are all different but for io_uring_setup, where
+ * nothing depends on it.
+ */
+static const struct {
+	long nr64, nr32;
+	enum policy_call call;
+} tracee_calls[] = {
+	{ __NR_vmsplice, 316, CALL_VMSPLICE },
+	{ __NR_splice, 313, CALL_SPLICE },
+	{ __NR_tee, 315, CALL_TEE },
+	{ __NR_sendfile, 187, CALL_SENDFILE },
+	{ -1, 239, CALL_SENDFILE }, /* sendfile64 */
+	{ __NR_copy_file_range, 377, CALL_COPY_FILE_RANGE },
+	{ __NR_io_uring_setup, -1, CALL_IO_URING_SETUP },
+};
+
+bool tracee_call(struct tracee *t, enum policy_call *ret_call, uint64_t ret_args[6])
+{
+	const struct user_regs_struct *r = &t->regs;
+	const uint64_t narrow[6] = {
+		(uint32_t)r->rbx, (uint32_t)r->rcx, (uint32_t)r->rdx, (uint32_t)r->rsi,
+		(uint32_t)r->rdi, (uint32_t)r->rbp,
+	};
+	const uint64_t wide[6] = { r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 };
+
+	for (size_t i = 0; i < sizeof(tracee_calls) / sizeof(tracee_calls[0]); i++) {
+		bool is_32bit = (long)r->orig_rax == tracee_calls[i].nr32;
+
+		if (!is_32bit && (long)r->orig_rax != tracee_calls[i].nr64)
+			continue;
+		t->is_32bit = is_32bit;
+		*ret_call = tracee_calls[i].call;
+		memcpy(ret_args, is_32bit ? narrow : wide, 6 * sizeof(*ret_args));
+		return true;
+	}
+	return false;
+}
+
+int tracee_result(const struct tracee *t, int64_t *ret)
+{
+	unsigned long rax = 0;
+	int r = (int)sys_ptrace(PTRACE_PEEKUSER, t->tid, offsetof(struct user_regs_struct, rax),
+				(uintptr_t)&rax);
+
+	/* i386: 32 bits, of which negative ones are errors. */
+	*ret = t->is_32bit ? (int32_t)rax : (int64_t)rax;
+	return r;
 }
 
 int tracee_store(const struct tracee *t, const struct user_regs_struct *regs)

@@ -50,12 +50,18 @@ struct tracee *tracee_get(struct tracees *ts, pid_t tid);
 void tracee_remove(struct tracees *ts, pid_t tid);
 void tracees_deinit(struct tracees *ts);
 pid_t tracee_tgid(struct tracee *t);
+/* The CPU that it ran on; -1: not known. */
+int tracee_cpu(const struct tracee *t);
 /* -1: cannot be had. */
 int tracee_pidfd(struct tracees *ts, struct tracee *t);
 void tracee_close(struct tracee *t);
 
 /* 0 or a negative errno (-ESRCH: it was killed). */
 int tracee_load(struct tracee *t);
+/* Which call t->regs are about, and t->is_32bit; false: none of ours. */
+bool tracee_call(struct tracee *t, enum policy_call *ret_call, uint64_t ret_args[6]);
+/* At the end of a call: what the kernel returns. */
+int tracee_result(const struct tracee *t, int64_t *ret);
 int tracee_store(const struct tracee *t, const struct user_regs_struct *regs);
 /* Whole length or a negative errno. */
 int tracee_read(pid_t tid, uint64_t addr, void *buf, size_t len);

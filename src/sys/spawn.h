@@ -13,6 +13,8 @@
 pid_t sys_fork(void);
 /* Returns only what went wrong. */
 int sys_execve(const char *path, char *const *argv, char *const *envp);
+/* The calling thread runs on this CPU only; where it may not, nothing changes. */
+int sys_run_on(unsigned cpu);
 /* This process's environment. */
 char **sys_environ(void);
 void sys_exit(int status) __attribute__((noreturn));

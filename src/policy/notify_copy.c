@@ -150,9 +150,12 @@ static int64_t copy_write(struct notify_job *job, struct copy_at *at)
 
 		if (got <= 0 && (got != -EFAULT || done))
 			return done || got == 0 ? (int64_t)done : got;
-		put = got < 0 ? copy_put_nowhere(job) :
-				move_put(&job->move, job->out, &iov, 1,
-					 v->nowait_ideal || !v->rwf);
+		if (v->action == ACTION_WAIT_WRITE && !done && move_is_full(&job->move, job->out))
+			put = -EAGAIN;
+		else if (got < 0)
+			put = copy_put_nowhere(job);
+		else
+			put = move_put(&job->move, job->out, &iov, 1, v->nowait_ideal || !v->rwf);
 		if (put == -EPIPE)
 			job->broken = true;
 		if (put < 0 && put != -EAGAIN)

@@ -155,5 +155,9 @@ int main(void)
 	run_program("trace", "victim-semantics", true);
 	run_program("trace", "victim-semantics-static", false);
 	run_program("trace", "victim-semantics-32", false);
+	run_program("notify", "victim-semantics", true);
+	run_program("notify", "victim-semantics-static", false);
+	run_program("notify", "victim-semantics-32", false);
+	run_program("preload", "victim-semantics", true);
 	return done();
 }

@@ -150,9 +150,20 @@ int dir_write(struct dir *d, int fd, const char *name, const void *data, size_t 
 	return 0;
 }
 
+/* Names of other files only: no path, no temporary name, none that has a function of its own. */
+static bool dir_may_append(const char *name, const struct dir_made *there)
+{
+	enum names_kind kind = names_parse(name).kind;
+	size_t len = strlen(name), part = sizeof(NAMES_PART) - 1;
+
+	return len && len < NAMES_MAX && name[0] != '.' && !strchr(name, '/') &&
+	       !(len >= part && strcmp(name + len - part, NAMES_PART) == 0) &&
+	       kind != NAMES_PARENT_LINK && kind != NAMES_INVENTORY_IMG && kind != NAMES_PAGES &&
+	       !(there && there->pages_id);
+}
+
 int dir_append(struct dir *d, const char *name, const struct buf *data, struct err *reterr)
 {
-	struct names_parsed parsed = names_parse(name);
 	struct dir_made *m = dir_find(d, name);
 	char part[NAMES_MAX + sizeof(NAMES_PART)];
 	_cleanup_close_ int fd = -1;
@@ -160,9 +171,7 @@ int dir_append(struct dir *d, const char *name, const struct buf *data, struct e
 
 	if (data->error)
 		return err_errno(reterr, data->error, "%s/%s", d->path, name);
-	if (strlen(name) >= NAMES_MAX || strchr(name, '/') || name[0] == '.' || parsed.part ||
-	    parsed.kind == NAMES_PARENT_LINK || parsed.kind == NAMES_INVENTORY_IMG ||
-	    parsed.kind == NAMES_PAGES || (m && m->pages_id))
+	if (!dir_may_append(name, m))
 		return err_set(reterr, -EINVAL, "%s/%.40s: is no name for a file here", d->path,
 			       name);
 	names_part(part, name);

@@ -35,25 +35,16 @@ static struct shared *start_map(int fd)
 	return NULL;
 }
 
-/* "PATH:FD" */
-static struct shared *start_find(const char *text)
+static struct shared *start_find(const char *path)
 {
-	const char *colon = strrchr(text, ':');
-	size_t len = colon ? (size_t)(colon - text) : 0;
+	long fd = raw4(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
 	struct shared *s = NULL;
-	char path[256];
-	long fd;
 
-	if (len == 0 || len >= sizeof(path))
-		return NULL;
-	memcpy(path, text, len);
-	path[len] = '\0';
-	fd = raw4(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
 	if (fd >= 0) {
 		s = start_map((int)fd);
 		(void)raw1(SYS_close, fd);
 	}
-	return s ? s : start_map(atoi(colon + 1));
+	return s;
 }
 
 static void start_program(struct shared *s)

@@ -159,8 +159,8 @@ static int preload_begin(struct supervise *s, struct err *reterr)
 	if (r < 0)
 		return r;
 	policy_text(&s->policy, text, sizeof(text));
-	(void)snprintf(p->where, sizeof(p->where), "%s=/proc/%d/fd/%d:%d", SHARED_ENV,
-		       (int)sys_getpid(), p->fd, p->fd);
+	(void)snprintf(p->where, sizeof(p->where), "%s=/proc/%d/fd/%d", SHARED_ENV,
+		       (int)sys_getpid(), p->fd);
 	(void)snprintf(p->policy, sizeof(p->policy), "%s=%s", SHARED_ENV_POLICY, text);
 	return preload_env(s, p, reterr);
 }

@@ -4,8 +4,8 @@
  * what was counted.  Not a channel: the shim never waits for anybody.
  *
  * It is a memfd of this size.  The environment tells the shim of it:
- *	DECANT_SHIM=PATH:FD	PATH (/proc/PID/fd/N of the supervisor) is tried
- *				first, then FD, which the child inherits
+ *	DECANT_SHIM=PATH	/proc/PID/fd/N of the supervisor: no descriptor is
+ *				left open in programs that may count or close theirs
  *	DECANT_SHIM_POLICY=TEXT	what policy_parse() reads
  * The memory must have SHARED_MAGIC, SHARED_VERSION and its own size.  A process
  * that cannot map it (chroot, another user, the supervisor is gone) keeps the

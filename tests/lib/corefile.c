@@ -30,22 +30,27 @@ static const void *corefile_bytes(const struct corefile *c, uint64_t offset, uin
 static bool corefile_take(struct corefile *c, const struct corefile_note *note)
 {
 	struct corefile_thread *t = c->threads_n ? &c->threads[c->threads_n - 1] : NULL;
-	const struct elf_prstatus *status = (const void *)note->data;
+	struct elf_prstatus status;
 
 	if (note->type == NT_PRSTATUS && strcmp(note->name, "CORE") == 0) {
-		if (note->len != sizeof(*status))
+		if (note->len != sizeof(status))
 			return corefile_wrong(c, "a PRSTATUS of another size");
+		/* Notes are aligned to 4 bytes only. */
+		memcpy(&status, note->data, sizeof(status));
 		t = &c->threads[c->threads_n++];
 		memset(t, 0, sizeof(*t));
-		t->tid = status->pr_pid;
-		t->cursig = status->pr_info.si_signo;
-		t->regs = (const void *)&status->pr_reg;
+		t->tid = status.pr_pid;
+		t->cursig = status.pr_info.si_signo;
+		memcpy(&t->regs, &status.pr_reg, sizeof(t->regs));
+		t->regs_at = note->data + offsetof(struct elf_prstatus, pr_reg);
 		return true;
 	}
 	if (!t)
 		return true;
-	if (note->type == NT_FPREGSET && note->len >= sizeof(*t->fp))
-		t->fp = (const void *)note->data;
+	if (note->type == NT_FPREGSET && note->len >= sizeof(t->fp)) {
+		memcpy(&t->fp, note->data, sizeof(t->fp));
+		t->has_fp = true;
+	}
 	if (note->type == NT_X86_XSTATE && strcmp(note->name, "LINUX") == 0) {
 		t->xstate = note->data;
 		t->xstate_len = note->len;

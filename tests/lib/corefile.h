@@ -20,8 +20,10 @@ struct corefile_segment {
 
 struct corefile_thread {
 	int32_t tid, cursig;
-	const struct user_regs_struct *regs;
-	const struct user_fpregs_struct *fp; /* NULL: none */
+	struct user_regs_struct regs;
+	struct user_fpregs_struct fp;
+	bool has_fp;
+	const unsigned char *regs_at; /* in the file, at any address */
 	const unsigned char *xstate;
 	size_t xstate_len;
 	const void *siginfo;

@@ -32,7 +32,7 @@ struct oracle_place {
 static void oracle_place(const struct counter_ctl *ctl, const struct corefile_thread *t,
 			 uint64_t k, struct oracle_place *ret)
 {
-	const uint64_t *at = ctl->label, ip = t ? t->regs->rip : 0;
+	const uint64_t *at = ctl->label, ip = t ? t->regs.rip : 0;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->r12 = k;
@@ -62,15 +62,15 @@ static void oracle_registers(struct oracle *o, const struct corefile_thread *t,
 		return;
 	o->registers++;
 	o->between += place->stores > 0;
-	if (t->regs->r12 != place->r12) {
+	if (t->regs.r12 != place->r12) {
 		o->wrong++;
 		oracle_say(o, "writer %u: r12 is %" PRIu64 ", memory says %" PRIu64, i,
-			   (uint64_t)t->regs->r12, place->r12);
+			   (uint64_t)t->regs.r12, place->r12);
 	}
 	if (!place->vector)
 		return;
-	if (t->fp)
-		memcpy(&xmm15, &t->fp->xmm_space[15 * 4], sizeof(xmm15));
+	if (t->has_fp)
+		memcpy(&xmm15, &t->fp.xmm_space[15 * 4], sizeof(xmm15));
 	if (xmm15 != place->r12) {
 		o->wrong++;
 		oracle_say(o, "writer %u: xmm15 is %" PRIu64 ", memory says %" PRIu64, i, xmm15,
@@ -150,20 +150,24 @@ static void oracle_churn(struct oracle *o, const struct corefile *c, const struc
 
 bool oracle_check(const struct corefile *c, struct oracle *ret)
 {
-	const struct counter_ctl *ctl = corefile_memory(c, COUNTER_CTL, sizeof(*ctl));
+	const void *at = corefile_memory(c, COUNTER_CTL, sizeof(struct counter_ctl));
+	struct counter_ctl ctl = { 0 };
 	unsigned i;
 
 	memset(ret, 0, sizeof(*ret));
-	if (!ctl || ctl->magic != COUNTER_MAGIC || ctl->threads == 0 ||
-	    ctl->threads > COUNTER_THREADS_MAX || ctl->bits > 30) {
+	/* gcore aligns nothing. */
+	if (at)
+		memcpy(&ctl, at, sizeof(ctl));
+	if (ctl.magic != COUNTER_MAGIC || ctl.threads == 0 || ctl.threads > COUNTER_THREADS_MAX ||
+	    ctl.bits > 30) {
 		ret->wrong++;
 		oracle_say(ret, "the counters are not in the core");
 		return false;
 	}
 	ret->threads = c->threads_n;
-	for (i = 0; i < ctl->threads; i++)
-		oracle_thread(ret, c, ctl, i);
-	oracle_churn(ret, c, ctl);
+	for (i = 0; i < ctl.threads; i++)
+		oracle_thread(ret, c, &ctl, i);
+	oracle_churn(ret, c, &ctl);
 	return ret->torn + ret->missing + ret->wrong == 0;
 }
 

@@ -134,8 +134,12 @@ int capture_shared(struct capture *c, const struct scope_part *p, struct ranges 
 int capture_in_tracer(struct capture *c, int (*fn)(void *arg), void *arg);
 
 /* instant.c: in the tracer */
-/* Stand still; the registers are read.  Counts the stop in the report. */
-int capture_stop(struct capture *c, bool details);
+/*
+ * Stand still; with details the registers are read.  before_busy(c), unless it
+ * is NULL, runs when only the threads at work still do.
+ */
+int capture_stop(struct capture *c, bool details, int (*before_busy)(void *arg));
+/* Counts the stop in the report. */
 void capture_resume(struct capture *c);
 /* The mappings and the scope of the instant. */
 int capture_scope_now(struct capture *c, enum scope_cover cover);

@@ -26,7 +26,7 @@ static int fork_stopped(struct capture *c)
 static int fork_instant(void *arg)
 {
 	struct capture *c = arg;
-	int r = capture_stop(c, true);
+	int r = capture_stop(c, true, NULL);
 
 	if (r < 0)
 		return r;
@@ -50,7 +50,7 @@ static int fork_kill(void *arg)
 static int fork_reap(void *arg)
 {
 	struct capture *c = arg;
-	int r = capture_stop(c, false);
+	int r = capture_stop(c, false, NULL);
 
 	if (r < 0)
 		return r;
@@ -70,7 +70,7 @@ static int fork_end(struct capture *c)
 static int whole_instant(void *arg)
 {
 	struct capture *c = arg;
-	int r = capture_stop(c, true);
+	int r = capture_stop(c, true, NULL);
 
 	if (r < 0)
 		return r;

@@ -32,9 +32,14 @@ int capture_in_tracer(struct capture *c, int (*fn)(void *arg), void *arg)
 	return r == -ETIMEDOUT ? -ETIME : r;
 }
 
-int capture_stop(struct capture *c, bool details)
+int capture_stop(struct capture *c, bool details, int (*before_busy)(void *arg))
 {
-	struct stop_options o = { .timeout_ns = CAPTURE_STOP_TIMEOUT_NS, .details = details };
+	struct stop_options o = {
+		.timeout_ns = CAPTURE_STOP_TIMEOUT_NS,
+		.details = details,
+		.before_busy = before_busy,
+		.arg = c,
+	};
 	int r = stop_begin(&c->stop, &o, &c->err);
 
 	if (r < 0)
@@ -179,7 +184,7 @@ static int instant_part(struct capture *c, const struct scope_part *p)
 
 int capture_stopped_parts(struct capture *c)
 {
-	struct ranges *own = &c->residue;
+	struct ranges *own = &c->tmp2; /* the residue is still wanted */
 	int r = 0;
 
 	for (size_t i = 0; i < c->scope.n && r >= 0; i++)

@@ -15,7 +15,11 @@
 #define ROUNDS_MAX 30
 #define ROUNDS_PIECE_BYTES (256ull << 20)  /* making room waits for all writes: not too often */
 #define ROUNDS_HUGE_BYTES (2ull << 20)     /* a piece that ends within a huge page splits it */
+#define ROUNDS_MEMORY_BYTES (384ull << 20) /* a round of so much goes to memory, not to the disk */
+#define ROUNDS_KEEP_MAX (2 * ROUNDS_MEMORY_BYTES)
+#define ROUNDS_KEEP_FIRST (64ull << 20)    /* made before the first of them */
 #define ROUNDS_ENOUGH_BYTES (128ull << 10)
+#define ROUNDS_SAME_MAX 2
 #define ROUNDS_SHRINK_NUM 7                /* less than 7/10 of the round before */
 #define ROUNDS_SHRINK_DEN 10
 #define ROUNDS_NS_PER_KIB 400              /* scattered pages, scanned and copied in a stop */
@@ -32,7 +36,7 @@ static int rounds_open(void *arg)
 
 	if (track_best(c->caps) == TRACK_SOFT_DIRTY)
 		return track_open(&c->track, TRACK_SOFT_DIRTY, c->t, NULL, &c->err);
-	r = capture_stop(c, false);
+	r = capture_stop(c, false, NULL);
 	if (r < 0)
 		return r;
 	r = capture_open_call(c);
@@ -118,11 +122,35 @@ static int rounds_account(struct capture *c, const struct ranges *written,
 	return 0;
 }
 
+static int rounds_keep(struct capture *c)
+{
+	int r = keep_gather(&c->keep, c->t, &c->residue, &c->again);
+
+	c->copied_bytes += ranges_bytes(&c->residue);
+	return r < 0 ? capture_fail(c, r, "copying a round") :
+		       rounds_account(c, &c->written, &c->residue);
+}
+
+/*
+ * Rounds after the first stay in memory if they can, to be written after the
+ * stop: scattered pages take a disk so long that the target writes as many.
+ */
 static int rounds_copy(struct capture *c, const char *phase)
 {
-	int r = capture_copy(c, CAPTURE_FROM_TARGET, &c->residue, phase,
-			     c->copied_bytes + ranges_bytes(&c->residue));
+	uint64_t bytes = ranges_bytes(&c->residue);
+	int r;
 
+	if (bytes <= ROUNDS_MEMORY_BYTES && c->keep.bytes + bytes <= ROUNDS_KEEP_MAX) {
+		r = rounds_keep(c);
+		return r < 0 ? r : capture_tick(c, phase, c->copied_bytes);
+	}
+	/* Pages that are kept are older than these. */
+	r = capture_write_kept(c);
+	if (r < 0)
+		return r;
+	keep_clear(&c->keep);
+	c->accounted = 0;
+	r = capture_copy(c, CAPTURE_FROM_TARGET, &c->residue, phase, c->copied_bytes + bytes);
 	if (r >= 0)
 		r = rounds_account(c, &c->written, &c->residue);
 	/* The next round may write the same pages. */
@@ -168,6 +196,7 @@ static int rounds_first(struct capture *c, uint64_t expected_bytes)
 static int rounds_run(struct capture *c, uint64_t *ret_bytes, uint64_t limit_bytes)
 {
 	uint64_t last = UINT64_MAX;
+	unsigned same = 0;
 	int r = 0;
 
 	/* Soft-dirty bits tell all since the beginning: rounds would find no less. */
@@ -187,10 +216,11 @@ static int rounds_run(struct capture *c, uint64_t *ret_bytes, uint64_t limit_byt
 		*ret_bytes = bytes;
 		if (bytes <= ROUNDS_ENOUGH_BYTES)
 			break;
-		if (bytes >= last / ROUNDS_SHRINK_DEN * ROUNDS_SHRINK_NUM &&
-		    (bytes <= limit_bytes || n >= 2))
+		/* One round that is no smaller may be somebody else's load: not two. */
+		same = bytes >= last / ROUNDS_SHRINK_DEN * ROUNDS_SHRINK_NUM ? same + 1 : 0;
+		if (same > (bytes <= limit_bytes ? 0 : ROUNDS_SAME_MAX))
 			break;
-		last = bytes;
+		last = min_u64(last, bytes);
 	}
 	return 0;
 }
@@ -205,19 +235,15 @@ struct rounds_last {
 };
 
 /* Right before the stop, in memory only: a disk write would make the residue larger. */
-static int rounds_memory(struct capture *c)
+static int rounds_memory(void *arg)
 {
+	struct capture *c = arg;
 	int r;
 
 	if (track_kind(c->track) == TRACK_SOFT_DIRTY)
 		return 0;
 	r = rounds_scan(c, true);
-	if (r >= 0)
-		r = keep_gather(&c->keep, c->t, &c->residue, &c->again);
-	if (r >= 0)
-		r = rounds_account(c, &c->written, &c->residue);
-	c->copied_bytes += ranges_bytes(&c->residue);
-	return r;
+	return r < 0 ? r : rounds_keep(c);
 }
 
 /*
@@ -294,11 +320,8 @@ static int rounds_last(void *arg)
 {
 	struct rounds_last *l = arg;
 	struct capture *c = l->c;
-	int r = rounds_memory(c);
+	int r = capture_stop(c, true, rounds_memory);
 
-	if (r < 0)
-		return r;
-	r = capture_stop(c, true);
 	if (r < 0)
 		return r;
 	r = rounds_stopped(l);
@@ -370,6 +393,9 @@ int capture_precopy(struct capture *c, bool *ret_diverges)
 	expected = c->t->status.vm_rss_kib << 10;
 	if (r >= 0)
 		r = rounds_first(c, expected);
+	if (r >= 0)
+		r = keep_reserve(&c->keep, min_u64(ROUNDS_KEEP_FIRST, expected),
+				 ROUNDS_KEEP_PIECES);
 	if (r >= 0)
 		r = rounds_take(c, ret_diverges);
 	track_close(c->track);

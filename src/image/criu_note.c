@@ -107,7 +107,8 @@ static int note_get_head(const Criu__NoteHead *m, struct criu_note_head *ret, st
 static int note_get_mapping(const Criu__NoteMapping *m, struct criu_mapping *ret,
 			    struct err *reterr)
 {
-	if (m->start >= m->end || m->end > CRIU_ADDRESS_MAX || (m->start | m->end) % CRIU_PAGE)
+	/* [vsyscall] lies in the kernel's half. */
+	if (m->start >= m->end || (m->start | m->end) % CRIU_PAGE)
 		return err_set(reterr, -EBADMSG, "note: %" PRIx64 "-%" PRIx64 " is no mapping",
 			       m->start, m->end);
 	if (m->flags & ~(uint32_t)NOTE_MAPPING_FLAGS)

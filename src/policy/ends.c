@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "policy/ends.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdatomic.h>
@@ -40,20 +41,26 @@ static uint8_t end_kind(int fd, const struct stat *st)
 	}
 }
 
-void end_look(int pidfd, int fd, struct policy_end *ret, uint64_t *ret_ino, int *ret_fd)
+int end_look(int pidfd, int fd, struct policy_end *ret, uint64_t *ret_ino, int *ret_fd)
 {
-	_cleanup_close_ int ours = pidfd < 0 || fd < 0 ? -1 : sys_pidfd_getfd(pidfd, fd, 0);
-	int flags = ours < 0 ? ours : sys_getfl(ours);
+	_cleanup_close_ int ours = fd < 0 ? -EBADF : sys_pidfd_getfd(pidfd, fd, 0);
 	struct policy_end e = { .kind = KIND_BAD };
 	struct stat st;
+	int flags, r;
 
 	if (ret_ino)
 		*ret_ino = 0;
 	if (ret_fd)
 		*ret_fd = -1;
 	*ret = e;
-	if (flags < 0 || (flags & O_PATH) || sys_fstat(ours, &st) < 0)
-		return;
+	if (ours < 0)
+		return ours == -EBADF && pidfd >= 0 ? 0 : ours;
+	flags = sys_getfl(ours);
+	if (flags < 0 || (flags & O_PATH))
+		return flags < 0 ? flags : 0;
+	r = sys_fstat(ours, &st);
+	if (r < 0)
+		return r;
 	e.kind = end_kind(ours, &st);
 	e.can_read = (flags & O_ACCMODE) != O_WRONLY;
 	e.can_write = (flags & O_ACCMODE) != O_RDONLY;
@@ -64,6 +71,7 @@ void end_look(int pidfd, int fd, struct policy_end *ret, uint64_t *ret_ino, int 
 		*ret_ino = ((uint64_t)st.st_dev << 40) ^ (uint64_t)st.st_ino;
 	if (ret_fd)
 		*ret_fd = take_fd(&ours);
+	return 0;
 }
 
 /* One bit of the key tells the ends apart; 0 is no key. */

@@ -12,10 +12,12 @@
 
 /*
  * What descriptor fd of the thread behind pidfd is; KIND_BAD where it is not
- * open or may not be looked at.  ret_ino: identity of a pipe, or 0; may be NULL.
- * ret_fd: our copy, the caller's to close (-1: none); NULL: not wanted.
+ * open.  ret_ino: identity of a pipe, or 0; may be NULL.  ret_fd: our copy, the
+ * caller's to close (-1: none); NULL: not wanted.
+ * 0; or a negative errno where it could not be looked at, and KIND_BAD says
+ * nothing.
  */
-void end_look(int pidfd, int fd, struct policy_end *ret, uint64_t *ret_ino, int *ret_fd);
+int end_look(int pidfd, int fd, struct policy_end *ret, uint64_t *ret_ino, int *ret_fd);
 
 /*
  * Which pipe ends went through splice(), by what was seen: the kernel takes

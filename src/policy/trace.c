@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 
 #include "policy/report.h"
@@ -52,9 +53,21 @@ static int trace_child(struct supervise *s)
 	return r < 0 ? r : filter_install(s, 0);
 }
 
-void trace_resume(const struct tracee *t, int op, int sig)
+bool trace_lost(struct trace *tr, const struct tracee *t, int r)
 {
-	(void)sys_ptrace(op, t->tid, 0, (uintptr_t)sig);
+	if (r >= 0)
+		return false;
+	if (r != -ESRCH) {
+		report_hole(tr->s->report, "process %d could not be traced any more and was killed: "
+			    "%s", (int)t->tid, strerrordesc_np(-r));
+		(void)sys_kill(t->tid, SIGKILL);
+	}
+	return true;
+}
+
+void trace_resume(struct trace *tr, const struct tracee *t, int op, int sig)
+{
+	(void)trace_lost(tr, t, (int)sys_ptrace(op, t->tid, 0, (uintptr_t)sig));
 }
 
 /* -------------------------------------------------------------- what happened */
@@ -88,14 +101,14 @@ static void trace_event(struct trace *tr, struct tracee *t, int event, int sig)
 	case PTRACE_EVENT_STOP:
 		/* Stopped by a signal: it stays so until somebody lets it go on. */
 		if (sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU) {
-			trace_resume(t, PTRACE_LISTEN, 0);
+			trace_resume(tr, t, PTRACE_LISTEN, 0);
 			return;
 		}
 		break;
 	default:
 		break;
 	}
-	trace_resume(t, PTRACE_CONT, 0);
+	trace_resume(tr, t, PTRACE_CONT, 0);
 }
 
 static void trace_stopped(struct trace *tr, struct tracee *t, int status)
@@ -107,7 +120,7 @@ static void trace_stopped(struct trace *tr, struct tracee *t, int status)
 	else if (sig == (SIGTRAP | 0x80) && t->phase != TRACEE_IDLE)
 		call_leave(tr, t);
 	else
-		trace_resume(t, PTRACE_CONT, sig == (SIGTRAP | 0x80) ? 0 : sig);
+		trace_resume(tr, t, PTRACE_CONT, sig == (SIGTRAP | 0x80) ? 0 : sig);
 }
 
 static void trace_ended(struct trace *tr, pid_t tid, int status, struct ended *ret)
@@ -167,8 +180,11 @@ static int trace_run(struct supervise *s, struct ended *ret, struct err *reterr)
 
 	if (r < 0)
 		r = err_errno(reterr, r, "ptrace: the program cannot be traced");
-	if (r == 0)
+	if (r == 0) {
 		r = child_go(s);
+		if (r < 0)
+			(void)err_errno(reterr, r, "the program's process");
+	}
 	if (r == 0)
 		r = trace_loop(tr, ret, reterr);
 	if (r < 0) {

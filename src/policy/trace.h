@@ -29,7 +29,13 @@ void call_enter(struct trace *tr, struct tracee *t);
 /* It stands at the end of it. */
 void call_leave(struct trace *tr, struct tracee *t);
 /* op: PTRACE_CONT, PTRACE_SYSCALL; a thread that was killed does not mind. */
-void trace_resume(const struct tracee *t, int op, int sig);
+void trace_resume(struct trace *tr, const struct tracee *t, int op, int sig);
+/*
+ * r: what a request of ptrace returned.  True: the thread is lost.  Where it
+ * was not killed by somebody else it is now: it would stand for ever, or go on
+ * in a state that nobody knows.
+ */
+bool trace_lost(struct trace *tr, const struct tracee *t, int r);
 
 /* trace_copy.c: write the vector of t ourselves, never waiting.  Bytes or a negative errno. */
 int64_t copy_write(struct trace *tr, struct tracee *t, int fd);

@@ -89,7 +89,10 @@ static void call_remember(struct trace *tr, struct tracee *t, int64_t result,
 static void call_look(struct trace *tr, struct tracee *t, int fd, struct policy_end *ret,
 		      uint64_t *ret_ino, bool write_end, int *ret_fd)
 {
-	end_look(tracee_pidfd(&tr->tracees, t), fd, ret, ret_ino, ret_fd);
+	int r = end_look(tracee_pidfd(&tr->tracees, t), fd, ret, ret_ino, ret_fd);
+
+	if (r < 0)
+		t->blind = r;
 	ret->spliced = spliced_seen(&tr->spliced, *ret_ino, write_end);
 }
 
@@ -100,6 +103,7 @@ static void call_event(struct trace *tr, struct tracee *t, const uint64_t args[6
 	struct policy_end *in = &e->in, *out = &e->out;
 
 	t->ino = t->in_ino = 0;
+	t->blind = 0;
 	t->asked_bytes = 0;
 	t->fd = (int)args[0];
 	switch (e->call) {
@@ -149,12 +153,12 @@ static void call_answer(struct trace *tr, struct tracee *t, int64_t result)
 	t->phase = TRACEE_IDLE;
 	regs.orig_rax = (unsigned long long)-1;
 	regs.rax = (unsigned long long)result;
-	(void)tracee_store(t, &regs);
+	(void)trace_lost(tr, t, tracee_store(t, &regs));
 	(void)call_count(tr, t, result);
-	trace_resume(t, PTRACE_CONT, 0);
+	trace_resume(tr, t, PTRACE_CONT, 0);
 }
 
-static void call_vector(struct tracee *t, bool write, uint32_t rwf)
+static void call_vector(struct trace *tr, struct tracee *t, bool write, uint32_t rwf)
 {
 	uint64_t whole = t->is_32bit ? UINT32_MAX : CALL_WHOLE;
 	const struct user_regs_struct *now = &t->regs;
@@ -165,9 +169,9 @@ static void call_vector(struct tracee *t, bool write, uint32_t rwf)
 	struct user_regs_struct regs;
 
 	tracee_rewrite(t, write ? TRACEE_PWRITEV2 : TRACEE_PREADV2, args, &regs);
-	(void)tracee_store(t, &regs);
+	(void)trace_lost(tr, t, tracee_store(t, &regs));
 	t->phase = TRACEE_REWRITTEN;
-	trace_resume(t, PTRACE_SYSCALL, 0);
+	trace_resume(tr, t, PTRACE_SYSCALL, 0);
 }
 
 /*
@@ -175,7 +179,7 @@ static void call_vector(struct tracee *t, bool write, uint32_t rwf)
  * are then the kernel's.  The argument lies below the stack's red zone, where
  * nothing is that the program could miss, and is put back all the same.
  */
-static bool call_wait(struct tracee *t)
+static bool call_wait(struct trace *tr, struct tracee *t)
 {
 	struct pollfd pfd = { .fd = t->fd, .events = POLLOUT };
 	uint64_t args[6] = { 0, 1, (uint64_t)-1, 0, 0, 0 };
@@ -191,9 +195,9 @@ static bool call_wait(struct tracee *t)
 	args[4] = t->is_32bit ? t->regs.rdi : t->regs.r8;
 	args[5] = t->is_32bit ? t->regs.rbp : t->regs.r9;
 	tracee_rewrite(t, TRACEE_POLL, args, &regs);
-	(void)tracee_store(t, &regs);
+	(void)trace_lost(tr, t, tracee_store(t, &regs));
 	t->phase = TRACEE_WAITING;
-	trace_resume(t, PTRACE_SYSCALL, 0);
+	trace_resume(tr, t, PTRACE_SYSCALL, 0);
 	return true;
 }
 
@@ -204,24 +208,42 @@ static void call_wait_write(struct trace *tr, struct tracee *t, int fd)
 	int r = sys_poll(&pfd, 1, 0);
 
 	if (r != 0)
-		call_vector(t, true, t->verdict.rwf); /* room, or nobody who reads */
+		call_vector(tr, t, true, t->verdict.rwf); /* room, or nobody who reads */
 	else if (!t->verdict.wait)
 		call_answer(tr, t, -EAGAIN);
-	else if (!call_wait(t))
+	else if (!call_wait(tr, t))
 		call_answer(tr, t, -EFAULT);
+}
+
+/*
+ * Nobody can say what the call is about, so it must not be carried out as
+ * another one, nor, where that would be against the policy, as it is.
+ */
+static bool call_is_blind(struct trace *tr, const struct tracee *t)
+{
+	if (t->blind == 0)
+		return false;
+	report_hole(tr->s->report, "a %s on fd %d of process %d: the descriptor could not be "
+		    "looked at: %s", policy_call_name(t->event.call), t->fd, (int)t->tid,
+		    strerrordesc_np(-t->blind));
+	return t->event.call == CALL_VMSPLICE && tr->s->policy.vmsplice > POLICY_WARN;
 }
 
 static void call_act(struct trace *tr, struct tracee *t, int fd)
 {
+	if (call_is_blind(tr, t)) {
+		call_answer(tr, t, -ENOMEM);
+		return;
+	}
 	switch (t->verdict.action) {
 	case ACTION_FAIL:
 		call_answer(tr, t, -t->verdict.error);
 		return;
 	case ACTION_WRITE:
-		call_vector(t, true, t->verdict.rwf);
+		call_vector(tr, t, true, t->verdict.rwf);
 		return;
 	case ACTION_READ:
-		call_vector(t, false, t->plain_read ? 0 : t->verdict.rwf);
+		call_vector(tr, t, false, t->plain_read ? 0 : t->verdict.rwf);
 		return;
 	case ACTION_WAIT_WRITE:
 		call_wait_write(tr, t, fd);
@@ -230,7 +252,7 @@ static void call_act(struct trace *tr, struct tracee *t, int fd)
 		break;
 	}
 	t->phase = tr->s->counted ? TRACEE_NATIVE : TRACEE_IDLE;
-	trace_resume(t, tr->s->counted ? PTRACE_SYSCALL : PTRACE_CONT, 0);
+	trace_resume(tr, t, tr->s->counted ? PTRACE_SYSCALL : PTRACE_CONT, 0);
 }
 
 /*
@@ -252,8 +274,10 @@ void call_enter(struct trace *tr, struct tracee *t)
 	uint64_t ip = t->regs.rip, args[6];
 
 	memset(&t->event, 0, sizeof(t->event));
-	if (tracee_load(t) < 0 || !tracee_call(t, &t->event.call, args)) {
-		trace_resume(t, PTRACE_CONT, 0);
+	if (trace_lost(tr, t, tracee_load(t)))
+		return;
+	if (!tracee_call(t, &t->event.call, args)) {
+		trace_resume(tr, t, PTRACE_CONT, 0);
 		return;
 	}
 	t->plain_read = t->plain_read && ip == t->regs.rip; /* the same call again */
@@ -269,22 +293,22 @@ void call_enter(struct trace *tr, struct tracee *t)
 /* ----------------------------------------------------------------------- end */
 
 /* The call is over: what the program sees is a vmsplice that returned result. */
-static void call_return(struct tracee *t, int64_t result)
+static void call_return(struct trace *tr, struct tracee *t, int64_t result)
 {
 	struct user_regs_struct regs = t->regs;
 
 	regs.rax = (unsigned long long)result;
-	(void)tracee_store(t, &regs);
+	(void)trace_lost(tr, t, tracee_store(t, &regs));
 }
 
 /* It is made again, as if it had not been made. */
-static void call_again(struct tracee *t)
+static void call_again(struct trace *tr, struct tracee *t)
 {
 	struct user_regs_struct regs = t->regs;
 
 	regs.rip -= CALL_INSTRUCTION;
 	regs.rax = regs.orig_rax;
-	(void)tracee_store(t, &regs);
+	(void)trace_lost(tr, t, tracee_store(t, &regs));
 }
 
 static bool call_is_restart(int64_t result)
@@ -303,8 +327,7 @@ static bool call_ideal(struct trace *tr, struct tracee *t, int64_t *result)
 	struct pollfd pfd = { .events = POLLIN };
 	struct policy_end e;
 
-	end_look(tracee_pidfd(&tr->tracees, t), t->fd, &e, NULL, &fd);
-	if (fd < 0)
+	if (end_look(tracee_pidfd(&tr->tracees, t), t->fd, &e, NULL, &fd) < 0 || fd < 0)
 		return false;
 	if (t->verdict.action != ACTION_READ) {
 		*result = copy_write(tr, t, fd);
@@ -316,7 +339,7 @@ static bool call_ideal(struct trace *tr, struct tracee *t, int64_t *result)
 		return false;
 	}
 	t->plain_read = true;
-	call_again(t);
+	call_again(tr, t);
 	return true;
 }
 
@@ -330,26 +353,26 @@ static void call_rewritten(struct trace *tr, struct tracee *t, int64_t result)
 		t->plain_read = false;
 	if (!again && result == -EAGAIN && t->verdict.action == ACTION_WAIT_WRITE &&
 	    t->verdict.wait) {
-		call_again(t);
+		call_again(tr, t);
 		again = true;
 	}
 	if (again)
 		return;
-	call_return(t, result);
+	call_return(tr, t, result);
 	if (call_is_restart(result))
 		return;
 	call_remember(tr, t, result, call_count(tr, t, result));
 }
 
-static void call_waited(struct tracee *t, int64_t result)
+static void call_waited(struct trace *tr, struct tracee *t, int64_t result)
 {
 	(void)tracee_write(t->tid, t->wait_addr, &t->wait_saved, sizeof(t->wait_saved));
 	if (call_is_restart(result))
-		call_return(t, -CALL_ERESTARTSYS);
+		call_return(tr, t, -CALL_ERESTARTSYS);
 	else if (result < 0)
-		call_return(t, result);
+		call_return(tr, t, result);
 	else
-		call_again(t);
+		call_again(tr, t);
 }
 
 void call_leave(struct trace *tr, struct tracee *t)
@@ -359,15 +382,15 @@ void call_leave(struct trace *tr, struct tracee *t)
 	int64_t result;
 
 	t->phase = TRACEE_IDLE;
-	if (tracee_result(t, &result) == 0) {
+	if (!trace_lost(tr, t, tracee_result(t, &result))) {
 		t->ns += sys_clock_ns() - begun;
 		if (phase == TRACEE_WAITING) {
-			call_waited(t, result);
+			call_waited(tr, t, result);
 		} else if (phase == TRACEE_REWRITTEN) {
 			call_rewritten(tr, t, result);
 		} else if (!call_is_restart(result)) {
 			call_remember(tr, t, result, call_count(tr, t, result));
 		}
 	}
-	trace_resume(t, PTRACE_CONT, 0);
+	trace_resume(tr, t, PTRACE_CONT, 0);
 }

@@ -33,6 +33,7 @@ struct tracee {
 	struct policy_event event;
 	struct policy_verdict verdict;
 	int fd;                  /* of the pipe, or the first one */
+	int blind;               /* negative errno: the descriptors could not be looked at */
 	uint64_t ino, in_ino;    /* of pipes */
 	uint64_t asked_bytes;
 	uint64_t ns;             /* that the supervisor worked on it */

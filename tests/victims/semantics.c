@@ -233,11 +233,15 @@ static void case_basic(void)
 /* Only the sharing call shows what is written afterwards. */
 static void case_later(void)
 {
+	ssize_t r;
 	int p[2];
 
 	sem_pipe(p, 0);
 	memset(sem_buf, 'A', SEM_PAGE);
-	say("write", put(p[1], sem_buf, SEM_PAGE, SPLICE_F_GIFT));
+	r = put(p[1], sem_buf, SEM_PAGE, SPLICE_F_GIFT);
+	say("write", r);
+	if (r != SEM_PAGE)
+		return;
 	memset(sem_buf, 'B', SEM_PAGE);
 	say("read", read(p[0], sem_got, SEM_PAGE));
 	printf("a later write is %s\n", sem_got[0] == 'A' ? "not seen" : "seen");

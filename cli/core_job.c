@@ -24,7 +24,8 @@ static void *core_job_thread(void *arg)
 {
 	struct core_job *job = arg;
 
-	job->result = decant_capture(job->engine, job->target, &job->options, &job->sink,
+	job->result = job->run ? job->run(job) :
+		      decant_capture(job->engine, job->target, &job->options, &job->sink,
 				     job->report);
 	(void)eventfd_write(job->done_fd, 1);
 	return NULL;

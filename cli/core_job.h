@@ -21,6 +21,8 @@ struct core_job {
 	struct decant_capture_options options; /* progress is ours */
 	struct decant_image_sink sink;
 	struct decant_capture_report *report;
+	/* NULL: decant_capture(); with options.progress and the job as its arg. */
+	int (*run)(struct core_job *job);
 
 	int done_fd;              /* readable when it has ended */
 	int result;

@@ -15,6 +15,7 @@ static const struct command commands[] = {
 	{ "core", cmd_core, "write a core of a running process, which hardly notices" },
 	{ "explain", cmd_explain, "show the plan of a copy without moving anything" },
 	{ "images", cmd_images, "show, check, merge and compare CRIU memory images" },
+	{ "predump", cmd_predump, "copy a process's memory into CRIU images while it runs" },
 	{ "probe", cmd_probe, "show what this kernel and machine can do" },
 	{ "run", cmd_run, "run a program under another vmsplice and splice, and audit it" },
 };

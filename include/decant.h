@@ -476,6 +476,87 @@ DECANT_CHECK int decant_capture_plan(struct decant *d, struct decant_target *t,
 				     const struct decant_capture_options *options,
 				     uint64_t sample_ns, struct decant_capture_plan *ret);
 
+/* --------------------------------------------------------------- predumps */
+
+enum decant_predump_flags {
+	DECANT_PREDUMP_FINAL = 1 << 0,   /* one image more, made in a stop: of one instant */
+	DECANT_PREDUMP_STOPPED = 1 << 1, /* after it the target stays stopped (SIGSTOP) */
+	DECANT_PREDUMP_CLEAN = 1 << 2,   /* remove first what a killed run left in the directory */
+	DECANT_PREDUMP_SYNC = 1 << 3,    /* an image is done when it is on the disk */
+	DECANT_PREDUMP_UNSAFE = 1 << 4,  /* as DECANT_CAPTURE_UNSAFE */
+};
+
+enum decant_track {
+	DECANT_TRACK_AUTO = 0,
+	DECANT_TRACK_WP = 1,             /* asynchronous write protection; one stop to begin with */
+	DECANT_TRACK_SOFT_DIRTY = 2,     /* no stop; CRIU can go on from it */
+};
+
+/* decant_predump_options.rounds: until little is left, or no less. */
+#define DECANT_PREDUMP_AUTO UINT32_MAX
+
+/* One image that is complete. */
+struct decant_predump_round {
+	uint32_t image;           /* number of its directory, from 1 */
+	uint32_t final;           /* 1: made in the stop */
+	uint64_t present_pages;   /* written to the image */
+	uint64_t parent_pages;    /* unchanged since the one before */
+	uint64_t time_ns;
+};
+
+struct decant_predump_options {
+	uint32_t size;
+	uint32_t flags;           /* enum decant_predump_flags */
+	uint32_t rounds;          /* images made while it runs; 0 only with FINAL */
+	uint32_t track;           /* enum decant_track */
+	uint64_t timeout_ns;      /* of all; 0: no limit */
+	uint64_t rate_bytes;      /* per second, reading from the target; 0: no limit */
+	/* Both on the calling thread; not 0: cancel (-ECANCELED). */
+	int (*progress)(void *arg, const struct decant_capture_progress *p);
+	int (*round)(void *arg, const struct decant_predump_round *r);
+	void *arg;
+};
+#define DECANT_PREDUMP_OPTIONS_INIT { .size = sizeof(struct decant_predump_options), .rounds = 1 }
+
+struct decant_predump_report {
+	uint32_t size;
+	uint32_t images;          /* complete */
+	uint32_t numbered;        /* 0: the image is dir itself; 1: they are dir/1, dir/2, ... */
+	uint32_t mappings;        /* of the last image */
+	uint32_t threads;         /* of a final image */
+	uint32_t stops;
+	uint64_t pid;             /* as its own namespace has it, and the images' names */
+	uint64_t pause_ns;        /* as in decant_capture_report */
+	uint64_t pauses_ns;
+	uint64_t total_ns;
+	uint64_t cpu_ns;
+	uint64_t present_pages;   /* in all images */
+	uint64_t last_pages;      /* of them, in the last one */
+	uint64_t parent_pages;    /* of the last one */
+	uint64_t copied_bytes;    /* read from the target */
+	uint64_t residue_bytes;   /* of it, in the stop of a final image */
+	uint64_t unreadable_bytes;/* were there and could not be read */
+	char tracking[16];        /* "wp", "soft-dirty", "" */
+	char message[168];        /* after an error: "what: why" */
+};
+#define DECANT_PREDUMP_REPORT_INIT { .size = sizeof(struct decant_predump_report) }
+
+/*
+ * Copy the private memory of a target into CRIU's memory images while it runs:
+ * one image in dir, or a chain of them in dir/1, dir/2, ..., each of which has
+ * what was written since the one before.  With DECANT_PREDUMP_FINAL the last
+ * one is of one instant, with registers (decant_images_core()) and with shared
+ * anonymous memory.  A directory without inventory.img is not complete.
+ *
+ * Blocks.  report may be NULL; after an error those images stay that were
+ * complete.  Errors: -EEXIST (there are images, or what a killed run left),
+ * -ETIME, -ECANCELED, -ENOSPC and others of the file system, -ESRCH (the target
+ * is gone), -ENOTSUP (writes cannot be tracked), -EINVAL, -ENOMEM.
+ */
+DECANT_CHECK int decant_predump(struct decant *d, struct decant_target *t, const char *dir,
+				const struct decant_predump_options *options,
+				struct decant_predump_report *report);
+
 /* ----------------------------------------------------------------- images */
 
 /*

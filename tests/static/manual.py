@@ -147,6 +147,16 @@ def core_json():
     return results, foreseen
 
 
+def predump_json():
+    """Results of a chain that is made, and of one that is there already."""
+    with subprocess.Popen(["sleep", "1000"]) as victim, tempfile.TemporaryDirectory() as directory:
+        words_of_predump = ["predump", str(victim.pid), "-D", os.path.join(directory, "dump"),
+                            "--rounds", "2", "--json"]
+        results = [json.loads(run(*words_of_predump)) for _ in range(2)]
+        victim.kill()
+    return results
+
+
 def check_json():
     with tempfile.TemporaryDirectory() as directory:
         events = os.path.join(directory, "events")
@@ -168,6 +178,7 @@ def check_json():
     for page, name, values in [
             ("copy", "RESULT", [copied, failed]), ("copy", "EVENTS", lines),
             ("explain", "RESULT", [planned, refused]), ("probe", "OPTIONS", [probed]),
+            ("predump", "RESULT", predump_json()),
             ("core", "RESULT", cored), ("core", "FORECAST", [foreseen])]:
         text = section(tree.read(f"man/decant-{page}.1.scd"), name)
         # Members are underlined; the arguments of options are in capitals.

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#include "predump_options.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "text.h"
+
+#define PREDUMP_HELP_WIDTH 80
+#define PREDUMP_ROUNDS_MAX 200
+
+static const char *const predump_tracks[] = { "auto", "wp", "soft-dirty", NULL };
+static const char *const predump_leaves[] = { "running", "stopped", NULL };
+
+#define AT(member) OPTION_AT(predump_options, member)
+
+const struct option_row predump_option_rows[] = {
+	{ 'D', "dir", "DIR", false, OPTION_TEXT, AT(dir), NULL, 0,
+	  "where the images go: one into DIR, several into DIR/1, DIR/2, ..." },
+	{ 'r', "rounds", "N", false, OPTION_TEXT, AT(rounds_text), NULL, 0,
+	  "make so many images while it runs (default 1), or auto: until little is left to write" },
+	{ 0, "final", NULL, false, OPTION_FLAG, AT(final), NULL, 0,
+	  "stop the process and make one image more: the chain is then of one instant, with "
+	  "registers (default rounds: auto)" },
+	{ 0, "leave", "STATE", false, OPTION_CHOICE, AT(leave), predump_leaves, 0,
+	  "how the process is after --final: running (default) or stopped, by SIGSTOP" },
+	{ 0, "track", "HOW", false, OPTION_CHOICE, AT(track), predump_tracks, 0,
+	  "how written pages are found: auto (default), wp or soft-dirty" },
+	{ 't', "timeout", "DURATION", false, OPTION_TIME, AT(timeout_ns), NULL, 0,
+	  "give up when it is not done after so long" },
+	{ 0, "limit-rate", "RATE", false, OPTION_RATE, AT(rate_bytes), NULL, 0,
+	  "read at most so many bytes a second, such as 100M" },
+	{ 0, "clean", NULL, false, OPTION_FLAG, AT(clean), NULL, 0,
+	  "remove what a killed run left there; complete images stay" },
+	{ 0, "sync", NULL, false, OPTION_FLAG, AT(sync), NULL, 0,
+	  "an image is done when it is on the disk" },
+	{ 0, "unsafe", NULL, false, OPTION_FLAG, AT(unsafe), NULL, 0,
+	  "where there is no safe way into the process take one in which decant's own death "
+	  "would kill it" },
+	{ 0, "mask", "FACTS", false, OPTION_TEXT, AT(mask), NULL, 0,
+	  "do as if the kernel lacked these facts (see decant-probe(1))" },
+	{ 'p', "progress", "FD", true, OPTION_FD, AT(progress_fd), NULL, 0,
+	  "show a bar, on a terminal only; with FD: write N/TOTAL lines there" },
+	{ 0, "json", NULL, false, OPTION_FLAG, AT(json), NULL, 0,
+	  "print the result as JSON" },
+	{ 'q', "quiet", NULL, false, OPTION_FLAG, AT(quiet), NULL, 0,
+	  "print errors only" },
+	{ 'v', "verbose", NULL, false, OPTION_FLAG, AT(verbose), NULL, 0,
+	  "tell of each image, and what it took" },
+	{ 'h', "help", NULL, false, OPTION_FLAG, AT(help), NULL, 0,
+	  "show this" },
+};
+
+const size_t predump_option_rows_n = sizeof(predump_option_rows) / sizeof(predump_option_rows[0]);
+
+static int predump_rounds(struct predump_options *o, struct err *e)
+{
+	uint64_t n = 0;
+
+	o->rounds = o->final ? DECANT_PREDUMP_AUTO : 1;
+	if (!o->rounds_text)
+		return 0;
+	if (strcmp(o->rounds_text, "auto") == 0) {
+		o->rounds = DECANT_PREDUMP_AUTO;
+		return 0;
+	}
+	if (parse_u64(o->rounds_text, o->final ? 0 : 1, PREDUMP_ROUNDS_MAX, &n, e) < 0)
+		return err_wrap(e, -EINVAL, "--rounds");
+	o->rounds = (uint32_t)n;
+	return 0;
+}
+
+static int predump_check(const struct predump_options *o, struct err *e)
+{
+	if (!o->dir || !o->dir[0])
+		return err_set(e, -EINVAL, "--dir: where do the images go?");
+	if (o->quiet && (o->verbose || o->json))
+		return err_set(e, -EINVAL, "--quiet and --%s: say one of them",
+			       o->json ? "json" : "verbose");
+	if (o->leave && !o->final)
+		return err_set(e, -EINVAL, "--leave: goes with --final");
+	return 0;
+}
+
+int predump_options_parse(struct predump_options *ret, int argc, char *const *argv,
+			  struct err *reterr)
+{
+	struct predump_options o = { .progress_fd = -1 };
+	const char *pid[1] = { NULL };
+	uint64_t number = 0;
+	int r = options_parse(predump_option_rows, predump_option_rows_n, argc, argv, &o, pid, 1,
+			      reterr);
+
+	if (r < 0)
+		return r;
+	if (o.help) {
+		*ret = o;
+		return 0;
+	}
+	if (!pid[0])
+		return err_set(reterr, -EINVAL, "PID is missing");
+	if (parse_u64(pid[0], 1, INT32_MAX, &number, reterr) < 0)
+		return err_wrap(reterr, -EINVAL, "PID");
+	o.pid = (pid_t)number;
+	r = predump_check(&o, reterr);
+	if (r == 0)
+		r = predump_rounds(&o, reterr);
+	if (r < 0)
+		return r;
+	*ret = o;
+	return 0;
+}
+
+void predump_options_library(const struct predump_options *o, struct decant_predump_options *ret)
+{
+	*ret = (struct decant_predump_options)DECANT_PREDUMP_OPTIONS_INIT;
+	ret->flags = (o->final ? DECANT_PREDUMP_FINAL : 0u) |
+		     (o->leave ? DECANT_PREDUMP_STOPPED : 0u) |
+		     (o->clean ? DECANT_PREDUMP_CLEAN : 0u) |
+		     (o->sync ? DECANT_PREDUMP_SYNC : 0u) |
+		     (o->unsafe ? DECANT_PREDUMP_UNSAFE : 0u);
+	ret->rounds = o->rounds;
+	ret->track = o->track;
+	ret->timeout_ns = o->timeout_ns;
+	ret->rate_bytes = o->rate_bytes;
+}
+
+void predump_options_help(void)
+{
+	unsigned width = text_width(stdout);
+
+	(void)printf("Usage: decant predump -D DIR [OPTION]... PID\n\n"
+		     "Copy the memory of a process into CRIU's images while it runs, again and\n"
+		     "again what it has written since; or, with --final, up to one instant.\n\n"
+		     "Options:\n");
+	options_help(stdout, predump_option_rows, predump_option_rows_n,
+		     width ? width : PREDUMP_HELP_WIDTH);
+	(void)printf("\nSee decant-predump(1).\n");
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* Which mappings belong in an image, and what of them was written or is there. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "dump/predump.h"
+#include "sys/sys.h"
+
+#define SCOPE_GAP_BYTES (2u << 20)  /* asking about so much more costs less than asking twice */
+
+static int parts_add(struct predump *p, const struct predump_part *part)
+{
+	size_t size = p->parts_size ? 2 * p->parts_size : 256;
+	void *v;
+
+	if (p->parts_n == p->parts_size) {
+		v = sys_realloc(p->parts, size * sizeof(*p->parts));
+		if (!v)
+			return predump_fail(p, -ENOMEM, "listing the mappings");
+		p->parts = v;
+		p->parts_size = size;
+	}
+	p->parts[p->parts_n++] = *part;
+	return 0;
+}
+
+static bool parts_is_vdso(const struct capture *c, const struct vma *v)
+{
+	return strcmp(maps_name(&c->maps, v), "[vdso]") == 0;
+}
+
+/*
+ * Private memory, as CRIU has it: not [vvar] and its like, not devices.  Of huge
+ * pages from hugetlbfs only the stop's image has any.
+ */
+static bool parts_wants(const struct predump *p, const struct vma *v)
+{
+	const struct capture *c = &p->c;
+
+	if (v->flags & (VMA_SHARED | VMA_IO | VMA_UNREADABLE))
+		return false;
+	if (v->flags & VMA_SPECIAL)
+		return parts_is_vdso(c, v);
+	return !(v->flags & VMA_HUGETLB) || c->stop.stands;
+}
+
+static int parts_make(struct predump *p)
+{
+	struct capture *c = &p->c;
+	enum track_kind kind = c->track ? track_kind(c->track) : TRACK_NONE;
+	int r = 0;
+
+	p->parts_n = 0;
+	for (size_t i = 0; i < c->maps.n && r >= 0; i++) {
+		const struct vma *v = &c->maps.v[i];
+		struct predump_part part = {
+			.start = v->start, .end = v->end, .vma = i,
+			.tracked = track_can(kind, v, NULL),
+			.fixed = v->flags & VMA_SPECIAL,
+			.file = v->flags & VMA_FILE,
+		};
+
+		if (parts_wants(p, v))
+			r = parts_add(p, &part);
+	}
+	return r;
+}
+
+/* Whether a new mapping is hugetlb or has a userfaultfd only smaps says. */
+static bool parts_is_new(const struct capture *c)
+{
+	for (size_t i = 0; i < c->maps.n; i++)
+		if (!(c->maps.v[i].flags & (VMA_KNOWN | VMA_SPECIAL | VMA_UNREADABLE)))
+			return true;
+	return false;
+}
+
+int predump_scope(struct predump *p, bool smaps)
+{
+	struct capture *c = &p->c;
+	int r = maps_read(c->t, MAPS_PLAIN, &c->maps, &c->err);
+
+	if (r < 0)
+		return r;
+	maps_adopt(&c->maps, &c->before);
+	if (smaps && parts_is_new(c)) {
+		r = maps_read(c->t, MAPS_SMAPS, &c->before, &c->err);
+		if (r < 0)
+			return r;
+		maps_adopt(&c->maps, &c->before);
+	}
+	p->report->mappings = (uint32_t)c->maps.n;
+	return parts_make(p);
+}
+
+/* It has got a userfaultfd of its own, whose protection is not to be touched. */
+static void parts_not_ours(struct predump *p, struct predump_part *part)
+{
+	struct maps *m = &p->c.before;
+
+	part->tracked = false;
+	for (size_t i = 0; i < m->n; i++)
+		if (m->v[i].start == part->start)
+			m->v[i].flags |= VMA_UFFD;
+}
+
+/* Where it cannot be, all of it comes in each scan: that is right, if slow. */
+int predump_arm(struct predump *p)
+{
+	struct capture *c = &p->c;
+	struct err err;
+	int r;
+
+	for (size_t i = 0; i < p->parts_n; i++) {
+		if (!p->parts[i].tracked)
+			continue;
+		r = track_arm(c->track, p->parts[i].start, p->parts[i].end, &err);
+		if (r == -EBUSY)
+			parts_not_ours(p, &p->parts[i]);
+		else if (r == -ESRCH || r == -ENOMEM)
+			return err_set(&c->err, r, "%s", err.text);
+	}
+	return 0;
+}
+
+int predump_scan(struct predump *p, bool again)
+{
+	struct capture *c = &p->c;
+	int r = 0;
+
+	ranges_clear(&p->written);
+	for (size_t i = 0; i < p->parts_n && r >= 0; i++) {
+		const struct predump_part *part = &p->parts[i];
+
+		if (part->tracked)
+			r = track_scan(c->track, part->start, part->end, again, &p->written,
+				       &c->err);
+		else if (!part->fixed)
+			r = ranges_add(&p->written, part->start, part->end);
+	}
+	for (size_t i = 0; i < c->pinned.n && r >= 0; i++)
+		r = ranges_add(&p->written, c->pinned.v[i].start, c->pinned.v[i].end);
+	return r;
+}
+
+/* ------------------------------------------------------------ what is there */
+
+static int parts_there(struct predump *p, const struct predump_part *part, uint64_t start,
+			    uint64_t end)
+{
+	struct pages_found found = { .there = &p->there };
+	int r;
+
+	if (part->fixed)
+		return ranges_add(&p->there, start, end);
+	if (!part->file)
+		return pages_scan(p->c.t, start, end, &found, &p->c.err);
+	ranges_clear(&p->c.tmp);
+	ranges_clear(&p->c.tmp2);
+	found = (struct pages_found){ .there = &p->c.tmp, .file = &p->c.tmp2 };
+	r = pages_scan(p->c.t, start, end, &found, &p->c.err);
+	if (r >= 0)
+		r = ranges_subtract(&p->c.there, &p->c.tmp, &p->c.tmp2);
+	for (size_t i = 0; i < p->c.there.n && r >= 0; i++)
+		r = ranges_add(&p->there, p->c.there.v[i].start, p->c.there.v[i].end);
+	return r;
+}
+
+int predump_there(struct predump *p, const struct ranges *of, struct ranges *ret)
+{
+	size_t k = 0;
+	int r = 0;
+
+	ranges_clear(&p->there);
+	for (size_t i = 0; i < p->parts_n && r >= 0; i++) {
+		const struct predump_part *part = &p->parts[i];
+
+		while (k < of->n && of->v[k].end <= part->start)
+			k++;
+		for (size_t j = k; j < of->n && of->v[j].start < part->end && r >= 0;) {
+			uint64_t start = max_u64(of->v[j].start, part->start);
+			uint64_t end = min_u64(of->v[j].end, part->end);
+
+			for (j++; j < of->n && of->v[j].start < part->end &&
+				  of->v[j].start - end <= SCOPE_GAP_BYTES; j++)
+				end = min_u64(of->v[j].end, part->end);
+			r = parts_there(p, part, start, end);
+		}
+	}
+	return r < 0 ? r : ranges_intersect(ret, &p->there, of);
+}
+
+int predump_all(struct predump *p, bool untracked, struct ranges *ret)
+{
+	int r = 0;
+
+	ranges_clear(ret);
+	for (size_t i = 0; i < p->parts_n && r >= 0; i++)
+		if (!untracked || (!p->parts[i].tracked && !p->parts[i].fixed))
+			r = ranges_add(ret, p->parts[i].start, p->parts[i].end);
+	return r;
+}

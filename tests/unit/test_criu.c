@@ -225,7 +225,10 @@ static void test_notes(void)
 	criu_put_note_head(&b, &head);
 	body = body_of(&b, &len);
 	is_int(criu_get_note(body, len, scratch, &n, &e), 0, "a note's head");
-	ok(n.kind == CRIU_NOTE_HEAD && memcmp(&n.head, &head, sizeof(head)) == 0, "  as it was");
+	ok(n.kind == CRIU_NOTE_HEAD && n.head.pid == 7 && n.head.host_pid == 1007 &&
+	   n.head.machine == 62 && n.head.time_ns == 99, "  as it was");
+	is_str(n.head.tracking, "wp", "  with its words");
+	is_str(n.head.version, "0.1.0", "  both of them");
 	buf_clear(&b);
 	criu_put_note_mapping(&b, &map);
 	body = body_of(&b, &len);

@@ -282,7 +282,9 @@ int shadow_reap(struct shadow *s, struct call *c, struct err *reterr)
 
 	if (s->ns_pid && !s->pid)
 		r = call_reap(c, s->ns_pid, reterr);
-	if (r == 0 || r == -ECHILD)
+	if (r == -ECHILD)
+		r = 0;
+	if (r == 0)
 		s->ns_pid = 0;
 	return r;
 }

@@ -25,6 +25,15 @@ struct shadow {
 };
 
 /*
+ * Is there anything in its mappings (with smaps' flags, before we track it)
+ * that forbids a fork?  -ENOTSUP: a userfaultfd would be told of it.  Touches nothing;
+ * on any thread.
+ */
+int shadow_may(const struct target *t, const struct maps *m, struct err *reterr);
+/* Pure: a userfaultfd's fdinfo; does it want to know of forks? */
+bool shadow_parse_uffd(const char *text);
+
+/*
  * In a stop, with an open call.  -ENOTSUP: cannot be hidden or made here (says
  * why); -EAGAIN, -ENOMEM: the clone failed; the target is as before.
  * Only pid, ns_pid and clone_ns are for use yet.
@@ -49,7 +58,7 @@ void shadow_kill(struct shadow *s);
  * The shadow was made as a child of the target itself (ns_pid is set: the
  * target is the init of its pid namespace, or a subreaper).  It is a zombie
  * there after shadow_kill(), which only a wait for clones would find: another
- * stop, with a call, takes it away.
+ * stop, with a call, takes it away.  It may be gone already.
  */
 int shadow_reap(struct shadow *s, struct call *c, struct err *reterr);
 

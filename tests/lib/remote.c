@@ -139,6 +139,7 @@ static _Noreturn void sweep_tool(const struct sweep *s, unsigned nth, volatile u
 	struct remote r;
 	int ret;
 
+	signal(SIGCHLD, SIG_DFL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	remote_open(&r, s->v->pid, s->act);
 	r.method = s->method;
@@ -159,13 +160,67 @@ static _Noreturn void sweep_tool(const struct sweep *s, unsigned nth, volatile u
 	_exit(ret < 0 ? 3 : fired ? TOOL_WENT_ON : 0);
 }
 
+/*
+ * Orphans come to us and are taken away at once: process 1 may take seconds,
+ * and until then it looks as if they had been left behind.
+ */
+static volatile pid_t sweep_known[2];
+
+static void sweep_orphans(int sig)
+{
+	int error = errno;
+	siginfo_t info;
+
+	(void)sig;
+	for (;;) {
+		info.si_pid = 0;
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0 ||
+		    info.si_pid == sweep_known[0] || info.si_pid == sweep_known[1])
+			break;
+		(void)waitpid(info.si_pid, NULL, WNOHANG);
+	}
+	errno = error;
+}
+
+static void sweep_adopt(const struct sweep *s)
+{
+	struct sigaction act = { .sa_handler = sweep_orphans, .sa_flags = SA_RESTART };
+	sigset_t chld;
+
+	sweep_known[0] = s->v->child;
+	kit_must(prctl(PR_SET_CHILD_SUBREAPER, 1));
+	sigaction(SIGCHLD, &act, NULL);
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	sigprocmask(SIG_UNBLOCK, &chld, NULL);
+}
+
+/* Known before it can end. */
+static pid_t sweep_fork(void)
+{
+	sigset_t chld, old;
+	pid_t pid;
+
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &chld, &old);
+	pid = kit_must(fork());
+	sweep_known[1] = pid;
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	return pid;
+}
+
+/* A death of somebody known, in front of an orphan, may have hidden it. */
 static int sweep_wait(pid_t pid)
 {
 	int status = 0;
 
 	for (unsigned i = 0; i < REMOTE_TOOL_MS; i++) {
-		if (waitpid(pid, &status, WNOHANG) == pid)
+		if (waitpid(pid, &status, WNOHANG) == pid) {
+			sweep_known[1] = 0;
+			sweep_orphans(SIGCHLD);
 			return status;
+		}
 		kit_sleep_ms(1);
 	}
 	kill(pid, SIGKILL);
@@ -177,6 +232,8 @@ static bool sweep_harm(struct sweep *s, unsigned nth, const char *harm)
 {
 	if (!harm)
 		return false;
+	/* victim_harm() has waited for it then. */
+	s->killed += s->v->child == 0;
 	if (s->harmed++ == 0)
 		snprintf(s->what, sizeof(s->what), "death %u: %.250s", nth, harm);
 	return true;
@@ -212,13 +269,14 @@ void remote_sweep(struct sweep *s)
 					MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int status;
 
+	sweep_adopt(s);
 	if (log >= 0)
 		(void)lseek(log, 0, SEEK_END);
 	for (unsigned nth = s->first ? s->first : 1;; nth += s->step ? s->step : 1) {
 		pid_t pid;
 
 		fflush(NULL);
-		pid = kit_must(fork());
+		pid = sweep_fork();
 		if (pid == 0)
 			sweep_tool(s, nth, steps);
 		status = sweep_wait(pid);
@@ -227,7 +285,7 @@ void remote_sweep(struct sweep *s)
 			break;
 		s->deaths++;
 		s->last = nth;
-		if (sweep_harm(s, nth, victim_harm(s->v)) ||
+		if (sweep_harm(s, nth, s->quick ? victim_harm_quick(s->v) : victim_harm(s->v)) ||
 		    (sweep_log(log, s->v, said, sizeof(said)) && sweep_harm(s, nth, said))) {
 			munmap((void *)(uintptr_t)steps, 4096);
 			close(log);

@@ -43,12 +43,14 @@ struct sweep {
 	int (*act)(struct remote *, struct call *);
 	enum call_method method;
 	unsigned first, step;    /* die at these: first, first + step, ... */
+	bool quick;              /* few looks at the victim after each */
 	bool errors;             /* do not die: let each step fail */
 	/* Results. */
 	bool whole;              /* it came to a run without a death */
 	unsigned steps;          /* of that */
 	unsigned last;           /* died there, last */
 	unsigned deaths, harmed; /* added up */
+	unsigned killed;         /* of those */
 	char what[300];          /* the first harm */
 };
 

@@ -52,6 +52,7 @@ static const struct prey preys[] = {
 	{ "stacks alt", 0, false },
 	{ "stacks altheap", 0, false },
 	{ "stacks deep", VICTIM_MAPS, false },
+	{ "stacks go --n 32768", 0, false },
 	{ "stacks pause", 0, false },
 	{ "stacks clones", VICTIM_FAMILY, false },
 	{ "stacks allowed", 0, false },
@@ -128,6 +129,7 @@ static void spoil_capability(struct remote *r)
 static const struct refusal refusals[] = {
 	{ "stacks coroutine", "room for a signal frame", -ENOTSUP, NULL },
 	{ "stacks mapped", "room for a signal frame", -ENOTSUP, NULL },
+	{ "stacks go --n 3000", "room for a signal frame", -ENOTSUP, NULL },
 	{ "static coroutine", "room for a signal frame", -ENOTSUP, NULL },
 	{ "stacks dispatch", "syscall user dispatch", -ENOTSUP, NULL },
 	{ "stacks plain", "return from a signal", -ENOTSUP, spoil_gadgets },
@@ -308,18 +310,18 @@ static void errors_run(const void *arg)
 /* Registers changed in place: if this did no harm the sweep would see none. */
 static void control_run(const void *arg)
 {
-	struct sweep s = { .act = remote_act_asks, .method = CALL_PLAIN };
+	struct sweep s = { .act = remote_act_asks, .method = CALL_PLAIN, .quick = true };
 	struct victim v;
 
 	(void)arg;
-	for (s.first = 1; !s.whole && s.harmed < 3; s.first = s.last + 1) {
-		victim_begin(&v, 0, "blocker nanosleep --ms 4");
+	for (s.first = 1; !s.whole && s.killed < 1; s.first = s.last + 1) {
+		victim_begin(&v, 0, "registers general --ms 2");
 		s.v = &v;
 		remote_sweep(&s);
 		victim_end(&v);
 	}
-	diag("%u deaths, %u harmed: %s", s.deaths, s.harmed, s.what);
-	ok(s.harmed > 0, "the plain method is seen to harm");
+	diag("%u deaths, %u harmed, %u killed, the first: %s", s.deaths, s.harmed, s.killed, s.what);
+	ok(s.harmed > 0 && s.killed > 0, "the plain method is seen to kill");
 }
 
 static const struct prey dying[] = {

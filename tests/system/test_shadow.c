@@ -461,6 +461,30 @@ static void no_process_run(const void *arg)
 	victim_end(&v);
 }
 
+/* Somebody would be told of the fork, and it would wait for an answer. */
+static void uffd_run(const void *arg)
+{
+	const bool *told = arg;
+	struct maps maps = MAPS_INIT;
+	struct victim v;
+	struct remote r;
+	int ret;
+
+	victim_begin(&v, 0, "stacks uffd --n %d", *told);
+	remote_open(&r, v.pid, remote_act_shadow);
+	need(maps_read(r.k.target, MAPS_SMAPS, &maps, &r.err) == 0, "%s", r.err.text);
+	ret = shadow_may(r.k.target, &maps, &r.err);
+	is_int(ret, *told ? -ENOTSUP : 0, "refused where it is told");
+	if (*told)
+		ok(strstr(r.err.text, "told of a fork"), "says why: %s", r.err.text);
+	else
+		is_int(remote_once(&r), 0, "a shadow: %s", r.err.text);
+	maps_free(&maps);
+	remote_close(&r);
+	is_str(victim_harm(&v), NULL, "it is not harmed");
+	victim_end(&v);
+}
+
 /* ------------------------------------------------------------- our death */
 
 static const struct prey dying[] = {
@@ -511,22 +535,24 @@ static void errors_run(const void *arg)
 
 static void control_run(const void *arg)
 {
-	struct sweep s = { .act = remote_act_shadow, .method = CALL_PLAIN };
+	struct sweep s = { .act = remote_act_shadow, .method = CALL_PLAIN, .quick = true };
 	struct victim v;
 
 	(void)arg;
-	for (s.first = 1; !s.whole && s.harmed < 3; s.first = s.last + 1) {
+	for (s.first = 1; !s.whole && s.killed < 1; s.first = s.last + 1) {
 		victim_begin(&v, 0, "registers general --ms 2");
 		s.v = &v;
 		remote_sweep(&s);
 		victim_end(&v);
 	}
-	diag("%u deaths, %u harmed: %s", s.deaths, s.harmed, s.what);
-	ok(s.harmed > 0, "the plain method is seen to harm");
+	diag("%u deaths, %u harmed, %u killed, the first: %s", s.deaths, s.harmed, s.killed, s.what);
+	ok(s.harmed > 0 && s.killed > 0, "the plain method is seen to kill");
 }
 
 int main(void)
 {
+	static const bool no = false, yes = true;
+
 	kit_start(300);
 	need_root();
 	tap_case_seconds = 60;
@@ -535,6 +561,8 @@ int main(void)
 	kit_case(loose_run, NULL, "control: a shadow let loose");
 	kit_case(drain_case, "counter --mib 8", "drain: 4 KiB pages");
 	kit_case(drain_case, "counter --mib 8 --thp", "drain: huge pages");
+	kit_case(uffd_run, &yes, "a userfaultfd that wants to know of forks");
+	kit_case(uffd_run, &no, "a userfaultfd that does not");
 	kit_case(no_process_run, "stacks poor --n 1", "no process for the middle one");
 	kit_case(no_process_run, "stacks poor --n 2", "no process for a shadow");
 	for (size_t i = 0; i < sizeof(dying) / sizeof(*dying); i++)

@@ -14,15 +14,21 @@
  *	stacks dispatch    plain, and its system calls are its own business
  *	stacks allowed     the same, but not those of the C library
  *	stacks poor --n N  plain; as nobody, who may have N processes
+ *	stacks uffd --n N  plain; has memory under a userfaultfd, told of forks (N 1)
+ *	stacks go --n N    on a stack in the middle of memory, with what Go keeps of a
+ *	                   goroutine: it has N bytes
  *	stacks pipe        plain; each round makes a pipe, and sees its end
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -156,14 +162,13 @@ static void mode_altheap(void)
 	on_altstack(middle(malloc(HEAP_BYTES), HEAP_BYTES), STACK_BYTES);
 }
 
-static void on_coroutine(void *sp)
+static void on_coroutine(void *sp, size_t len)
 {
 	static ucontext_t here, there;
 
 	getcontext(&there);
 	there.uc_stack.ss_sp = sp;
-	/* Little is left below. */
-	there.uc_stack.ss_size = 6000;
+	there.uc_stack.ss_size = len;
 	there.uc_link = &here;
 	makecontext(&there, rounds, 0);
 	swapcontext(&here, &there);
@@ -171,12 +176,13 @@ static void on_coroutine(void *sp)
 
 static void mode_coroutine(void)
 {
-	on_coroutine(middle(malloc(HEAP_BYTES), HEAP_BYTES));
+	/* Little is left below. */
+	on_coroutine(middle(malloc(HEAP_BYTES), HEAP_BYTES), 6000);
 }
 
 static void mode_mapped(void)
 {
-	on_coroutine(middle(map_bytes(MAPPED_BYTES), MAPPED_BYTES));
+	on_coroutine(middle(map_bytes(MAPPED_BYTES), MAPPED_BYTES), 6000);
 }
 
 /* Where the mapping of this stack begins. */
@@ -307,6 +313,36 @@ static void mode_allowed(void)
 	victim_die("no C library");
 }
 
+static void mode_uffd(void)
+{
+	struct uffdio_api api = { .api = UFFD_API,
+				  .features = amount ? UFFD_FEATURE_EVENT_FORK : 0 };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	reg.range.start = (uint64_t)(uintptr_t)map_bytes(MAPPED_BYTES);
+	reg.range.len = MAPPED_BYTES;
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) != 0 || ioctl(fd, UFFDIO_REGISTER, &reg) != 0)
+		victim_die("userfaultfd");
+	rounds();
+}
+
+/* The last of the thread-local storage is what lies right below the thread pointer. */
+static __thread volatile uint64_t go_slot[2];
+
+static void mode_go(void)
+{
+	static uint64_t g[2];
+	unsigned char *sp = middle(map_bytes(MAPPED_BYTES), MAPPED_BYTES);
+
+	if ((uint64_t)(uintptr_t)&go_slot[1] != (uint64_t)__builtin_thread_pointer() - 8)
+		victim_die("thread-local storage");
+	g[0] = (uint64_t)(uintptr_t)sp + STACK_BYTES - amount;
+	g[1] = (uint64_t)(uintptr_t)sp + STACK_BYTES;
+	go_slot[1] = (uint64_t)(uintptr_t)g;
+	on_coroutine(sp, STACK_BYTES);
+}
+
 static void mode_pipe(void)
 {
 	int fd[2];
@@ -339,7 +375,8 @@ int main(int argc, char **argv)
 		{ "coroutine", mode_coroutine }, { "mapped", mode_mapped }, { "deep", mode_deep },
 		{ "pause", mode_pause }, { "subreaper", mode_subreaper },
 		{ "clones", mode_clones }, { "dispatch", mode_dispatch },
-		{ "allowed", mode_allowed }, { "poor", mode_poor }, { "pipe", mode_pipe },
+		{ "allowed", mode_allowed }, { "poor", mode_poor }, { "uffd", mode_uffd },
+		{ "go", mode_go }, { "pipe", mode_pipe },
 	};
 
 	victim_start(&argc, argv);

@@ -5,13 +5,14 @@
 # BENCH_QUICK=1: the main cases, two minutes.  BENCH_DIR: a directory on the disk that is
 # measured ($TMPDIR or /var/tmp; ext4 is what the names of the cases say).
 # What was measured is in build/bench.json, the chart in build/bench.svg; of cores, in
-# build/bench-core.json.
+# build/bench-core.json; of programs under a policy, in build/bench-run.json.
 set -eu
 cd "$(dirname "$0")/.."
 out=build
 
 [ -f $out/build.ninja ] || meson setup $out
-ninja -C $out bench/decant-bench bench/decant-bench-victim decant >/dev/null
+ninja -C $out bench/decant-bench bench/decant-bench-victim bench/decant-bench-calls decant \
+	shim/libdecant-shim.so >/dev/null
 case $(meson configure $out 2>/dev/null | sed -n 's/^ *b_sanitize *\([a-z,]*\).*/\1/p') in
 none | '') ;;
 *) echo "bench: $out is built with a sanitizer: its numbers mean nothing" >&2 ;;
@@ -25,3 +26,5 @@ core=
 [ -z "${BENCH_DIR-}" ] || core="$core --dir $BENCH_DIR"
 # shellcheck disable=SC2086
 bench/core.py $core --json $out/bench-core.json $out
+# shellcheck disable=SC2086
+bench/run.py $core --json $out/bench-run.json $out

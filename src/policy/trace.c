@@ -58,8 +58,8 @@ bool trace_lost(struct trace *tr, const struct tracee *t, int r)
 	if (r >= 0)
 		return false;
 	if (r != -ESRCH) {
-		report_hole(tr->s->report, "process %d could not be traced any more and was killed: "
-			    "%s", (int)t->tid, strerrordesc_np(-r));
+		report_hole(tr->s->report, "process %d could not be traced any more and was "
+			    "killed: %s", (int)t->tid, strerrordesc_np(-r));
 		(void)sys_kill(t->tid, SIGKILL);
 	}
 	return true;

@@ -9,6 +9,7 @@
 
 #include "decant.h"
 #include "dump/check.h"
+#include "dump/diff.h"
 #include "dump/flatten.h"
 #include "dump/names.h"
 #include "lib/chains.h"
@@ -198,6 +199,67 @@ static void errors(const void *arg)
 	ok(nth > 20 && nth < STEPS_MAX, "%lu steps were made to fail", nth);
 	is_int(wrong, 0, "each was told, and complete was what succeeded");
 	is_int(left, 0, "nothing is left of those that failed");
+	end();
+}
+
+static int same_only(void *arg, const struct diff_range *r)
+{
+	unsigned *wrong = arg;
+
+	*wrong += r->what != DIFF_SAME;
+	return 0;
+}
+
+/* Good images stay good to whoever reads them, or he says that he could not. */
+static int read_both(unsigned *wrong, struct err *e)
+{
+	struct chain c = CHAIN_INIT;
+	int r = chain_open(&c, at("2"), NULL, e);
+	int64_t n;
+
+	if (r < 0)
+		return r;
+	n = check_chain(&c, NULL, ignore, NULL, e);
+	*wrong += n > 0;
+	r = n < 0 ? (int)n : diff_chains(&c, &c, same_only, wrong, e);
+	chain_close(&c);
+	return r;
+}
+
+static int flatten_new(unsigned *wrong, struct err *e)
+{
+	int r = flatten(at("2"), at("new"), DIR_CLEAN, e);
+
+	*wrong += r < 0 && is_there(dir, "new");
+	return r;
+}
+
+static void reading(const void *arg)
+{
+	int (*deed)(unsigned *wrong, struct err *e) = *(int (*const *)(unsigned *, struct err *))arg;
+	unsigned long nth = 1, fired = 1;
+	unsigned wrong = 0, failed = 0;
+
+	begin();
+	small(true);
+	for (; fired && nth < STEPS_MAX; nth++) {
+		struct sys_fault_plan plan = { .mode = SYS_FAULT_ERROR, .nth = nth };
+		struct err e = { "" };
+		int r;
+
+		sys_fault_arm(&plan);
+		r = deed(&wrong, &e);
+		fired = sys_fault_fired();
+		sys_fault_disarm();
+		failed += r < 0;
+		/* An engine that cannot be opened has no sentence here. */
+		wrong += r < 0 && !e.text[0] && deed == read_both;
+		if (r == 0 && deed == flatten_new)
+			wrong += chains_wrong(&model, at("new"), PID) != 0;
+		kit_sh("rm -rf %s", at("new"));
+	}
+	ok(failed > 10 && nth < STEPS_MAX, "%u of %lu faults were told", failed, nth);
+	is_int(wrong, 0, "and no good page was called a bad one");
 	end();
 }
 
@@ -411,12 +473,16 @@ static void refusals(void)
 int main(void)
 {
 	static const uint32_t plain = 0, sync_flag = DIR_SYNC;
+	static int (*const readers[])(unsigned *, struct err *) = { read_both, flatten_new };
 
 	kit_start(300);
 	tap_case_seconds = 100;
 	tap_case("what is refused", refusals);
 	kit_case(errors, &plain, "every step fails");
 	kit_case(errors, &sync_flag, "every step fails, with syncing");
+	for (size_t i = 0; i < 2; i++)
+		kit_case(reading, &readers[i], "every step fails, %s",
+			 i ? "flattening" : "checking and comparing");
 	for (size_t i = 0; i < sizeof(deeds) / sizeof(deeds[0]); i++)
 		kit_case(dying, &deeds[i], "%s, and dying at every step", deeds[i].name);
 	return done();

@@ -16,6 +16,19 @@
 
 #define STEP_SYSCALL_SIG (SIGTRAP | 0x80)
 
+/* About to get a signal, which the kernel keeps as long as no wait takes the report. */
+static bool step_has_signal(int status)
+{
+	return WIFSTOPPED(status) && status >> 16 == 0 && WSTOPSIG(status) != STEP_SYSCALL_SIG;
+}
+
+static void step_take(pid_t tid, int *status)
+{
+	if (!step_has_signal(*status))
+		while (sys_waitpid(tid, status, __WALL | WNOHANG) == -EINTR)
+			;
+}
+
 /*
  * SIGCHLD is blocked in the tracer and comes with every stop: so a wait can
  * have a limit.  Those of other stops end it early, which does no harm.
@@ -28,15 +41,17 @@ int step_wait(pid_t tid, uint64_t limit_ns, int *ret_status)
 
 	memcpy(&chld, &mask, sizeof(mask));
 	for (;;) {
-		pid_t r = sys_waitpid(tid, ret_status, __WALL | WNOHANG);
+		pid_t r = sys_wait_peek(tid, ret_status);
 		struct timespec ts;
 
 		if (r == -EINTR)
 			continue; /* the signal may have come already */
 		if (r < 0)
 			return r == -ECHILD ? -ESRCH : r;
-		if (r == tid)
+		if (r == tid) {
+			step_take(tid, ret_status);
 			return WIFSTOPPED(*ret_status) ? 0 : -ESRCH;
+		}
 		now = sys_clock_ns();
 		if (now >= end)
 			return -ETIMEDOUT;

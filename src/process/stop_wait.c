@@ -117,7 +117,8 @@ static int stop_event(const struct stop *s, struct stop_thread *t, int status,
 	int sig = WSTOPSIG(status), r;
 
 	if (!WIFSTOPPED(status) || status >> 16 == PTRACE_EVENT_STOP)
-		(void)sys_waitpid(t->tid, &status, __WALL | WNOHANG);
+		while (sys_waitpid(t->tid, &status, __WALL | WNOHANG) == -EINTR)
+			;
 	if (!WIFSTOPPED(status)) {
 		t->seized = false;
 		return 0;

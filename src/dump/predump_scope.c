@@ -116,6 +116,10 @@ int predump_arm(struct predump *p)
 		if (!p->parts[i].tracked)
 			continue;
 		r = track_arm(c->track, p->parts[i].start, p->parts[i].end, &err);
+		if (r == -ENOMEM && target_execed(c->t))
+			return err_set(&c->err, -ESRCH,
+				       "process %d: has executed another program",
+				       (int)c->t->pid);
 		if (r == -EBUSY)
 			parts_not_ours(p, &p->parts[i]);
 		else if (r == -ESRCH || r == -ENOMEM)

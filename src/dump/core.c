@@ -243,6 +243,20 @@ static int core_finish(struct core *c)
 	return r;
 }
 
+/* Memory that was written to at no time, or emptied: all of it reads as zeros. */
+static int core_empty(struct core *c)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < c->n && r == 0; i++) {
+		struct core_map *m = &c->maps[i];
+
+		if (m->flags & CRIU_MAP_WRITE && !(m->flags & CRIU_MAP_FILE))
+			r = core_place(c, m, m->start, m->end);
+	}
+	return r;
+}
+
 static int core_all(struct core *c, uint64_t pid)
 {
 	int r = core_read_note(c, pid);
@@ -254,6 +268,8 @@ static int core_all(struct core *c, uint64_t pid)
 	for (size_t i = 0; i < c->n && r == 0; i++)
 		if (c->maps[i].flags & CRIU_MAP_SHMEM)
 			r = core_shared(c, &c->maps[i]);
+	if (r == 0)
+		r = core_empty(c);
 	return r == 0 ? core_finish(c) : r;
 }
 

@@ -234,9 +234,13 @@ static int flatten_new(unsigned *wrong, struct err *e)
 	return r;
 }
 
+struct reader {
+	int (*deed)(unsigned *wrong, struct err *e);
+};
+
 static void reading(const void *arg)
 {
-	int (*deed)(unsigned *wrong, struct err *e) = *(int (*const *)(unsigned *, struct err *))arg;
+	int (*deed)(unsigned *wrong, struct err *e) = ((const struct reader *)arg)->deed;
 	unsigned long nth = 1, fired = 1;
 	unsigned wrong = 0, failed = 0;
 
@@ -473,7 +477,7 @@ static void refusals(void)
 int main(void)
 {
 	static const uint32_t plain = 0, sync_flag = DIR_SYNC;
-	static int (*const readers[])(unsigned *, struct err *) = { read_both, flatten_new };
+	static const struct reader readers[] = { { read_both }, { flatten_new } };
 
 	kit_start(300);
 	tap_case_seconds = 100;

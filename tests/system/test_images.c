@@ -229,7 +229,7 @@ static const struct damage damages[] = {
 	{ "the parent is gone", "rm -r 1", "parent", true },
 	{ "the parent's pagemap is gone", "rm 1/pagemap-77.img", "parent", true },
 	{ "the parent's pages are gone", "rm 1/pages-1.img", "is missing", true },
-	{ "the parent's pages are short", "truncate -s -4096 1/pages-1.img", "are named", true },
+	{ "the parent's pages are short", "truncate -s 4095 1/pages-1.img", "are named", true },
 	{ "pages are too long", "truncate -s +4096 2/pages-1.img", "only", false },
 	{ "the pagemap is cut in a record", "truncate -s -3 2/pagemap-77.img", "cut off", true },
 	{ "the pagemap is cut in its head", "truncate -s 12 2/pagemap-77.img", "cut off", true },

@@ -320,7 +320,8 @@ static void control_run(const void *arg)
 		remote_sweep(&s);
 		victim_end(&v);
 	}
-	diag("%u deaths, %u harmed, %u killed, the first: %s", s.deaths, s.harmed, s.killed, s.what);
+	diag("%u deaths, %u harmed, %u killed, the first: %s", s.deaths, s.harmed, s.killed,
+	     s.what);
 	ok(s.harmed > 0 && s.killed > 0, "the plain method is seen to kill");
 }
 

@@ -136,7 +136,8 @@ static void test_lives(void)
 		{ "blocker epoll_wait --as-init", 0, 4, 50, 1, false, false },
 		{ "blocker nanosleep --as-init --mount-ns", 0, 4, 50, 1, false, false },
 		{ "life waiter --ms 3 --plain", VICTIM_FAMILY, 4, 100, 1, false, false },
-		{ "life waiter --ms 3 --plain --subreaper", VICTIM_FAMILY, 4, 100, 1, false, false },
+		{ "life waiter --ms 3 --plain --subreaper", VICTIM_FAMILY, 4, 100, 1, false,
+		  false },
 		{ "life waiter --ms 3 --plain --as-init", VICTIM_FAMILY, 4, 50, 1, false, false },
 		{ "life waiter --ms 3 --as-init", VICTIM_FAMILY, 4, 50, 1, false, true },
 	};

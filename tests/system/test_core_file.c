@@ -641,7 +641,8 @@ static bool pattern_is_here(void)
 	const struct rlimit core = { RLIM_INFINITY, RLIM_INFINITY };
 	char pattern[200];
 
-	return setrlimit(RLIMIT_CORE, &core) == 0 && kit_line(pattern, sizeof(pattern), "cat /proc/sys/kernel/core_pattern") &&
+	return setrlimit(RLIMIT_CORE, &core) == 0 &&
+	       kit_line(pattern, sizeof(pattern), "cat /proc/sys/kernel/core_pattern") &&
 	       !strpbrk(pattern, "|/") && strncmp(pattern, "core", 4) == 0;
 }
 

@@ -395,7 +395,8 @@ static void drain_bounds(struct drained *x, const struct copy *copy)
 		need(read(x->d.fd, page, PAGE) == PAGE, "read");
 	is_int(read(x->d.fd, page, PAGE), -1, "it is empty");
 	for (x->n = 0; x->n < 100; x->n++)
-		x->v[x->n] = (struct range){ start + x->n * 3 * PAGE, start + x->n * 3 * PAGE + PAGE };
+		x->v[x->n] = (struct range){ start + x->n * 3 * PAGE,
+					     start + x->n * 3 * PAGE + PAGE };
 	drain_run(x, step_fill_ranges);
 	is_int(x->got, 100 * PAGE, "many ranges by one call");
 	for (size_t k = 0; k < 100; k++) {
@@ -545,7 +546,8 @@ static void control_run(const void *arg)
 		remote_sweep(&s);
 		victim_end(&v);
 	}
-	diag("%u deaths, %u harmed, %u killed, the first: %s", s.deaths, s.harmed, s.killed, s.what);
+	diag("%u deaths, %u harmed, %u killed, the first: %s", s.deaths, s.harmed, s.killed,
+	     s.what);
 	ok(s.harmed > 0 && s.killed > 0, "the plain method is seen to kill");
 }
 

@@ -175,7 +175,8 @@ static void test_line(void)
 	free(text);
 	(void)parse(&o, "5 -v --strategy fork", NULL);
 	text = told(core_report_print, &r, &o);
-	ok(strstr(text, "strategy fork: little is written\n") && strstr(text, "1 thread, stopped 2") &&
+	ok(strstr(text, "strategy fork: little is written\n") &&
+		   strstr(text, "1 thread, stopped 2") &&
 		   !strstr(text, "longer"),
 	   "--verbose; who asked for a strategy is told of no limit that he did not set");
 	free(text);

@@ -143,7 +143,8 @@ static void test_edges(void)
 	is_int(core_layout_offset(&l, top - 1, &len), 3 * PAGE - 1, "  its last byte");
 	is_int(len, 1, "  has nothing behind it");
 	ok(core_layout_offset(&l, top, &len) == UINT64_MAX, "  where there is nothing");
-	is_int(core_layout_place(&l, PAGE, INT64_MAX & ~(PAGE - 1)), -EFBIG, "more than a file can");
+	is_int(core_layout_place(&l, PAGE, INT64_MAX & ~(PAGE - 1)), -EFBIG,
+	       "more than a file can");
 	is_int(l.n, 2, "  changes nothing");
 	is_int(l.file_end, 3 * PAGE, "  not the end either");
 	is_int(core_layout_begin(&l, (size_t)-1, 1, 1), -EFBIG, "too many segments");

@@ -76,7 +76,8 @@ static void test_private_file(void)
 	v.flags = R | F;
 	is_int(core_part(&v, 0x33, false), CORE_WHOLE, "a file that smaps has not seen: whole");
 	v.flags = K | R | F;
-	is_int(core_part(&v, 0x33, false), CORE_FIRST_PAGE, "a file by the default: its first page");
+	is_int(core_part(&v, 0x33, false), CORE_FIRST_PAGE,
+	       "a file by the default: its first page");
 }
 
 static void test_is_elf(void)

@@ -151,7 +151,8 @@ static void test_refused(void)
 
 #define DETAILS(anon, swap, page, flags) \
 	"Size:  8 kB\nKernelPageSize:    " page " kB\nMMUPageSize: 4 kB\nRss: 0 kB\n" \
-	"Anonymous:       " anon " kB\nAnonHugePages:  " anon "096 kB\nSwap:      " swap " kB\nSwapPss: 0 kB\n" \
+	"Anonymous:       " anon " kB\nAnonHugePages:  " anon "096 kB\n" \
+	"Swap:      " swap " kB\nSwapPss: 0 kB\n" \
 	"THPeligible:    0\nProtectionKey:         0\nVmFlags: " flags "\n"
 
 static const char smaps_text[] =

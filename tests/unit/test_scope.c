@@ -82,7 +82,8 @@ static void test_rows(void)
 		is_int(s.v[0].file_base, r->file_base, "%s: what absent pages are", r->name);
 		is_int((long)(s.v[0].end - s.v[0].start), (long)(r->pages * PAGE), "%s: how much",
 		       r->name);
-		ok((s.v[0].how == SCOPE_STOPPED) == (s.v[0].why != NULL), "%s: the reason", r->name);
+		ok((s.v[0].how == SCOPE_STOPPED) == (s.v[0].why != NULL), "%s: the reason",
+		   r->name);
 		ok(scope_find(&s, v.start) == &s.v[0] && !scope_find(&s, v.start - 1) &&
 		   !scope_find(&s, v.end), "%s: found again", r->name);
 	}
@@ -141,7 +142,8 @@ static void test_monotone(void)
 	struct decant_capture_plan a = DECANT_CAPTURE_PLAN_INIT, b = DECANT_CAPTURE_PLAN_INIT;
 
 	for (uint64_t bytes = 1 << 20; bytes <= 64 * GIB; bytes *= 4) {
-		struct forecast_facts f = facts(bytes, 0, 10 << 20), g = facts(bytes * 4, 0, 10 << 20);
+		struct forecast_facts f = facts(bytes, 0, 10 << 20);
+		struct forecast_facts g = facts(bytes * 4, 0, 10 << 20);
 
 		forecast_make(&f, &a);
 		forecast_make(&g, &b);

@@ -128,7 +128,8 @@ static void test_no_memory(void)
 			for (pid_t tid = 1; tid <= 60; tid++) {
 				t = stop_table_add(&s, tid);
 				added += t != NULL;
-				ok((stop_table_find(&s, tid) != NULL) == (t != NULL), "thread %d", tid);
+				ok((stop_table_find(&s, tid) != NULL) == (t != NULL), "thread %d",
+				   tid);
 			}
 		fired = sys_fault_fired();
 		sys_fault_disarm();

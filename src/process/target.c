@@ -322,7 +322,7 @@ bool target_frozen(const struct target *t)
 		return false;
 	/* cgroup v2: do_freezer_trap(), which may be part of get_signal(), where
 	 * nothing else sleeps but what is stopped (T, t); v1: __refrigerator(). */
-	return strstr(text, "freez") || strstr(text, "refrigerator") ||
+	return strstr(text, "freezer") || strstr(text, "refrigerator") ||
 	       (st.state == 'S' && strcmp(text, "get_signal") == 0);
 }
 

@@ -352,7 +352,7 @@ static void test_gadgets(void)
 					      15, 0, 0, 0, 0x0f, 0x05, 0x0f };
 	static const unsigned char vdso[] = { 0x0f, 0x05, 0x31, 0xd2, 0x31, 0xc9, 0x31, 0xf6, 0x31,
 					      0xff, 0x45, 0x31, 0xdb, 0xc3 };
-	static const unsigned char bad[] = { 0x0f, 0x05, 0x31, 0xe4, 0xc3,      /* the stack pointer */
+	static const unsigned char bad[] = { 0x0f, 0x05, 0x31, 0xe4, 0xc3,   /* the stack pointer */
 					     0x0f, 0x05, 0x31, 0xd1, 0xc3,      /* two registers */
 					     0x0f, 0x05, 0x48, 0x3d,            /* a wrapper's */
 					     0xb8, 14, 0, 0, 0, 0x0f, 0x05,     /* another call */
@@ -398,19 +398,26 @@ static void test_judge(void)
 					 .flags = VMA_READ | VMA_WRITE | VMA_FILE };
 	static const struct vma code = { .start = 0x100000, .end = 0x200000,
 					 .flags = VMA_READ | VMA_EXEC };
-	static const struct { const char *name; struct stack_facts f; enum stack_rank rank; } t[] = {
+	static const struct {
+		const char *name;
+		struct stack_facts f;
+		enum stack_rank rank;
+	} t[] = {
 #define AT(addr) .sp = (addr), .need_low = (addr) - 0x1400
 		{ "the main thread, blocked",
-		  { AT(0x180000), .vma = &stack, .leader = true, .syscall = SYS_read }, STACK_MAIN },
+		  { AT(0x180000), .vma = &stack, .leader = true,
+		    .syscall = SYS_read }, STACK_MAIN },
 		{ "with little left: it grows",
-		  { AT(0x100800), .vma = &stack, .leader = true, .syscall = SYS_read }, STACK_MAIN },
+		  { AT(0x100800), .vma = &stack, .leader = true,
+		    .syscall = SYS_read }, STACK_MAIN },
 		{ "the main thread, running",
 		  { AT(0x180000), .vma = &stack, .leader = true, .syscall = -1 }, STACK_BUSY },
 		{ "the main thread, in sigsuspend",
 		  { AT(0x180000), .vma = &stack, .leader = true, .syscall = SYS_rt_sigsuspend },
 		  STACK_BUSY },
 		{ "the main thread, in pause",
-		  { AT(0x180000), .vma = &stack, .leader = true, .syscall = SYS_pause }, STACK_BUSY },
+		  { AT(0x180000), .vma = &stack, .leader = true,
+		    .syscall = SYS_pause }, STACK_BUSY },
 		{ "the main thread, in restart_syscall",
 		  { AT(0x180000), .vma = &stack, .leader = true, .syscall = SYS_restart_syscall },
 		  STACK_BUSY },

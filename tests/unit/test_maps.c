@@ -45,7 +45,8 @@ static const struct expected lines[] = {
 	  0x40a000, 0x40b000, 0, FILE_MAP, "/[heap]" },
 	{ "0040b000-0040c000 r--p 00000000 08:01 5 [stack]\n",
 	  0x40b000, 0x40c000, 0, FILE_MAP, "[stack]" },
-	{ "0040c000-0040d000 r--s ffffffffffff0000 08:01 18446744073709551615 anon_inode:[io_uring]\n",
+	{ "0040c000-0040d000 r--s ffffffffffff0000 08:01 18446744073709551615 "
+	  "anon_inode:[io_uring]\n",
 	  0x40c000, 0x40d000, 0xffffffffffff0000, FILE_MAP | VMA_SHARED, "anon_inode:[io_uring]" },
 	{ "0040d000-0040e000 ---p 00000000 00:00 0 \n", 0x40d000, 0x40e000, 0, 0, "" },
 	{ "7ffd0000-7ffd1000 rw-p 00000000 00:00 0                      [stack]\n",

@@ -228,6 +228,11 @@ static int sweep_wait(pid_t pid)
 	return -1;
 }
 
+static const char *sweep_look(const struct sweep *s)
+{
+	return s->quick ? victim_harm_quick(s->v) : victim_harm(s->v);
+}
+
 static bool sweep_harm(struct sweep *s, unsigned nth, const char *harm)
 {
 	if (!harm)
@@ -285,7 +290,7 @@ void remote_sweep(struct sweep *s)
 			break;
 		s->deaths++;
 		s->last = nth;
-		if (sweep_harm(s, nth, s->quick ? victim_harm_quick(s->v) : victim_harm(s->v)) ||
+		if (sweep_harm(s, nth, sweep_look(s)) ||
 		    (sweep_log(log, s->v, said, sizeof(said)) && sweep_harm(s, nth, said))) {
 			munmap((void *)(uintptr_t)steps, 4096);
 			close(log);
@@ -298,5 +303,5 @@ void remote_sweep(struct sweep *s)
 	close(log);
 	if (status != 0 && s->harmed == 0)
 		(void)sweep_harm(s, 0, status == -1 ? "the tool hangs" : "the tool failed");
-	(void)sweep_harm(s, 0, victim_harm(s->v));
+	(void)sweep_harm(s, 0, sweep_look(s));
 }

@@ -496,6 +496,9 @@ static const struct prey dying[] = {
 	{ "counter --mib 16 --threads 2", 0, false, false, 0 },
 	{ "blocker recv --ms 4", 0, false, false, 0 },
 	{ "life storm", VICTIM_SIGMASK, false, false, 0 },
+	{ "stacks subreaper", 0, true, false, 0 },
+	{ "stacks plain --as-init", 0, true, false, 0 },
+	/* Not "life seccomp": see docs/ARCHITECTURE.md, "Remote calls". */
 };
 
 static void sweep_run(const void *arg)
@@ -506,6 +509,8 @@ static void sweep_run(const void *arg)
 
 	victim_begin(&v, p->habits, "%s", p->victim);
 	s.v = &v;
+	/* Its zombie is left to a target whose child it is. */
+	s.quick = p->direct;
 	s.step = kit_full() ? 1 : 5;
 	s.first = 1 + kit_random() % s.step;
 	remote_sweep(&s);

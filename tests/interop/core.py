@@ -383,7 +383,13 @@ def children_of(pid):
     return found
 
 
-def postgres(directory):
+def postgres(_):
+    """It does not run as root, and its user cannot reach our own directory."""
+    with tempfile.TemporaryDirectory(prefix="decant-postgres-", dir="/var/tmp") as directory:
+        postgres_in(directory)
+
+
+def postgres_in(directory):
     programs = "/usr/lib/postgresql/15/bin"
     data = os.path.join(directory, "data")
     user = [] if os.geteuid() else ["setpriv", "--reuid=postgres", "--regid=postgres",

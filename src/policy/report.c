@@ -246,6 +246,9 @@ static void report_warn(struct report *r, const struct report_process *p, struct
 
 struct report_site *report_call(struct report *r, const struct report_call *c)
 {
+	bool ring = c->call == CALL_IO_URING_SETUP &&
+		    (c->result >= 0 || c->result == REPORT_UNKNOWN);
+	char exe[SITE_PATH_MAX] = "a program";
 	struct report_process *p;
 	struct report_site *s;
 
@@ -260,7 +263,12 @@ struct report_site *report_call(struct report *r, const struct report_call *c)
 	} else {
 		r->dropped++;
 	}
+	if (p)
+		memcpy(exe, p->program->exe, sizeof(exe));
 	(void)pthread_mutex_unlock(&r->lock);
+	if (ring)
+		report_hole(r, "%s set up io_uring: what it splices through the ring is not seen "
+			    "from outside the kernel", exe);
 	return s;
 }
 

@@ -150,6 +150,47 @@ says "none of the calls that policies are about was made" "a program that makes 
 run decant run --policy=audit -- sh -c "$VICTIM basic call; $VICTIM-32 basic call; true"
 says "victim-semantics-32" "each program by itself, i386 too"
 
+cat >ring.c <<'END'
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(void)
+{
+	static char params[128];
+	printf("%ld\n", syscall(SYS_io_uring_setup, 4, params) > 0 ? 1L : 0L);
+	return 0;
+}
+END
+if cc -o ring ring.c && [ "$(./ring)" = 1 ]; then
+	run decant run --policy=audit -- ./ring
+	says "NOT SEEN: $PWD/ring set up io_uring" "io_uring is a hole, and loud"
+fi
+
+# ------------------------------------------------- other users, roots and namespaces
+if [ "$(id -u)" = 0 ]; then
+	nobody="setpriv --reuid 65534 --regid 65534 --clear-groups"
+	chmod 755 . && cp "$VICTIM" "$VICTIM-static" . && mkdir root && cp "$VICTIM-static" root/
+	for how in trace notify; do
+		# shellcheck disable=SC2086
+		for command in "$nobody ./victim-semantics" "unshare -pf --mount-proc $VICTIM" \
+			"chroot root /victim-semantics-static"; do
+			run decant run --policy=copy-v2 --mechanism=$how -- $command later call
+			prints "is not seen" "$how: ${command%% *}"
+		done
+		run unshare -pf --mount-proc "$DECANT" run --policy=copy-v2 --mechanism=$how -- \
+			"$VICTIM" later call
+		prints "is not seen" "$how: itself in a pid namespace"
+		cp "$DECANT" ours && chmod 755 ours
+		# shellcheck disable=SC2086
+		run $nobody ./ours run --policy=copy-v2 --mechanism=$how --report=- -- \
+			./victim-semantics later call
+		prints "is not seen" "$how: an ordinary user"
+		says "no_new_privs had to be set" "  is told what that takes"
+	done
+	run decant run --policy=copy-v2 -- grep NoNewPrivs /proc/self/status
+	is "root keeps setuid programs" "$(cut -f2 "$OUT")" 0
+fi
+
 # ----------------------------------------------------------- the supervisor is killed
 "$DECANT" run --policy=copy-v2 -- sh -c 'echo $$; sleep 20; echo it went on' >"$OUT" 2>"$ERR" &
 pid=$!

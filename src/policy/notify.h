@@ -86,6 +86,7 @@ void notify_hand_over(struct notify_job *job);
 void notify_call(struct notify_job *job);
 /* The caller still waits for this answer. */
 bool notify_is_valid(const struct notify_job *job);
+void notify_send(struct notify_job *job, struct seccomp_notif_resp *resp);
 
 /* notify_copy.c: ACTION_WRITE, WAIT_WRITE, READ and COPY; as struct move's results. */
 int64_t notify_vmsplice(struct notify_job *job);
@@ -99,9 +100,9 @@ void notify_wait_init(struct notify_job *job);
  * Where a process of many threads has a signal, which thread takes it is not
  * to be seen from outside.  -NOTIFY_RESTART to one that does not take it would
  * reach the program; this makes sure that it comes by the kernel's own exit.
- * 0: the answer was sent.
+ * Sends the answer in any case.
  */
-int notify_interrupt(struct notify_job *job, struct seccomp_notif_resp *resp);
+void notify_interrupt(struct notify_job *job, struct seccomp_notif_resp *resp);
 
 /* notify_memory.c: memory of the caller.  Bytes, all or -EFAULT. */
 int64_t notify_read(struct notify_job *job, uint64_t addr, void *buf, size_t len);

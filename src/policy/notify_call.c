@@ -16,6 +16,7 @@
 #include "sys/trace.h"
 
 #define CALL_PIDFD_THREAD O_EXCL /* Linux 6.9 */
+#define CALL_SEND_TRIES 100
 
 static const struct {
 	int nr, nr_32bit;
@@ -33,6 +34,17 @@ static const struct {
 bool notify_is_valid(const struct notify_job *job)
 {
 	return sys_notif_id_valid(job->n->listener, job->req.id) == 0;
+}
+
+/* -ENOENT: nobody waits for it any more; all else would leave the caller waiting. */
+void notify_send(struct notify_job *job, struct seccomp_notif_resp *resp)
+{
+	for (int i = 0; i < CALL_SEND_TRIES; i++) {
+		int r = sys_notif_send(job->n->listener, resp);
+
+		if (r >= 0 || r == -ENOENT || r == -EINPROGRESS)
+			return;
+	}
 }
 
 static enum policy_call call_which(const struct notify_job *job)
@@ -155,14 +167,53 @@ static void call_event(struct notify_job *job)
 
 /* -------------------------------------------------------- what happens */
 
+/* A descriptor that we could not get a copy of, though it is there. */
+static bool call_lacks(const struct notify_job *job, const struct policy_end *e, uint64_t number)
+{
+	int fd = e->kind == KIND_BAD ? sys_pidfd_getfd(job->pidfd, (int)number, 0) : -1;
+
+	if (fd >= 0)
+		(void)sys_close(fd);
+	return e->kind == KIND_BAD && fd != -EBADF;
+}
+
+/*
+ * For want of descriptors or memory of our own we do not know what the call is:
+ * under a policy that would change it, it may not pass as it is.
+ */
+static bool call_is_lost(const struct notify_job *job)
+{
+	const struct policy *p = &job->n->s->policy;
+	const struct policy_event *e = &job->event;
+	const uint64_t *a = job->args;
+	int error;
+
+	if (p->vmsplice == POLICY_WARN && e->call == CALL_VMSPLICE)
+		return false;
+	if (policy_filter(p, false, e->call, &error) != FILTER_CATCH)
+		return false;
+	if (job->pidfd < 0)
+		return true;
+	switch (e->call) {
+	case CALL_VMSPLICE:
+		return call_lacks(job, &e->out, a[0]);
+	case CALL_SPLICE:
+		return call_lacks(job, &e->in, a[0]) || call_lacks(job, &e->out, a[2]);
+	case CALL_TEE:
+		return call_lacks(job, &e->in, a[0]) || call_lacks(job, &e->out, a[1]);
+	case CALL_SENDFILE:
+		return call_lacks(job, &e->in, a[1]) || call_lacks(job, &e->out, a[0]);
+	default:
+		return false;
+	}
+}
+
 static int64_t call_carry_out(struct notify_job *job)
 {
 	if (job->verdict.action == ACTION_FAIL)
 		return -job->verdict.error;
 	if (job->verdict.action == ACTION_PASS)
-		return MOVE_NATIVE;
-	if (job->pidfd < 0)
-		return MOVE_NATIVE;
+		return call_is_lost(job) ? -ENOMEM : MOVE_NATIVE;
 	notify_wait_init(job);
 	return job->verdict.action == ACTION_COPY ? notify_copy(job) : notify_vmsplice(job);
 }
@@ -227,13 +278,13 @@ static void call_answer(struct notify_job *job, int64_t r)
 	if (r == MOVE_NATIVE)
 		resp.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
 	else if (r < 0)
-		resp.error = (int)r;
+		resp.error = r == -ESRCH ? -ENOMEM : (int)r;
 	else
 		resp.val = r;
 	if (r == -NOTIFY_RESTART)
 		(void)notify_interrupt(job, &resp);
 	else
-		(void)sys_notif_send(job->n->listener, &resp);
+		notify_send(job, &resp);
 }
 
 static void call_close(int *fd)

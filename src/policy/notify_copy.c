@@ -278,11 +278,14 @@ static int64_t copy_file(struct notify_job *job)
 
 	if (!sendfile && job->args[3])
 		return MOVE_NATIVE; /* an offset in a pipe */
-	if (sys_fstat(job->in, &st) < 0 || copy_is_made_up(job->in, &st))
+	r = sys_fstat(job->in, &st);
+	if (r == 0 && copy_is_made_up(job->in, &st))
 		return MOVE_NATIVE;
-	if (size ? notify_read(job, addr, &pos, size) < 0 :
-		   (pos = sys_lseek(job->in, 0, SEEK_CUR)) < 0)
-		return MOVE_NATIVE;
+	if (r == 0)
+		r = size ? notify_read(job, addr, &pos, size) :
+			   (pos = sys_lseek(job->in, 0, SEEK_CUR));
+	if (r < 0)
+		return r;
 	if (size == 4)
 		pos = (int32_t)pos;
 	if (job->event.out.kind == KIND_SOCKET)

@@ -182,22 +182,21 @@ void notify_wait_init(struct notify_job *job)
  * what the call returned, whichever thread takes the signal.  Where another
  * tracer is there already, the guess has to do.
  */
-int notify_interrupt(struct notify_job *job, struct seccomp_notif_resp *resp)
+void notify_interrupt(struct notify_job *job, struct seccomp_notif_resp *resp)
 {
 	struct proc_status st;
-	int status, r;
+	int status;
 
 	if (wait_status(job->tid, &st) < 0 || st.threads <= 1 ||
 	    (st.sig_pending & ~st.sig_blocked) || !notify_is_valid(job) ||
-	    sys_ptrace(PTRACE_SEIZE, job->tid, 0, 0) < 0)
-		return sys_notif_send(job->n->listener, resp);
+	    sys_ptrace(PTRACE_SEIZE, job->tid, 0, 0) < 0) {
+		notify_send(job, resp);
+		return;
+	}
 	(void)sys_ptrace(PTRACE_INTERRUPT, job->tid, 0, 0);
-	r = sys_notif_send(job->n->listener, resp);
-	do {
-		if (sys_waitpid(job->tid, &status, __WALL) == job->tid && WIFSTOPPED(status))
-			(void)sys_ptrace(PTRACE_DETACH, job->tid, 0, 0);
-		else
-			break;
-	} while (!WIFSTOPPED(status));
-	return r;
+	notify_send(job, resp);
+	/* Until it stands, or is gone. */
+	while (sys_waitpid(job->tid, &status, __WALL) == -EINTR)
+		;
+	(void)sys_ptrace(PTRACE_DETACH, job->tid, 0, 0);
 }

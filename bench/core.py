@@ -162,6 +162,9 @@ class Bench:
             return [], others
         gaps = sorted(t.gap_ms for t in ours)
         said = ours[len(ours) // 2].said
+        if quiet > 1:
+            print(f"    this machine is not quiet: the program sees gaps of {quiet:.1f} ms when "
+                  "nobody takes anything")
         print(f"    the program saw {statistics.median(gaps):.2f} ms (best {gaps[0]:.2f}, worst "
               f"{gaps[-1]:.2f}; {quiet:.2f} when left alone), decant says "
               f"{said.get('pause_ns', 0) / 1e6:.2f} ms, {said.get('strategy', '?')}, "

@@ -11,8 +11,8 @@
 
 #include "process/call.h"
 
-/* For what takes no time: a trap, an instruction, the exit of a killed process. */
-#define STEP_SHORT_NS UINT64_C(1000000000)
+/* For what takes no time but that of a busy machine: a trap, the exit of a killed process. */
+#define STEP_SHORT_NS UINT64_C(5000000000)
 /* For a system call: a fork of a terabyte takes some. */
 #define STEP_LONG_NS UINT64_C(60000000000)
 

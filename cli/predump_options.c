@@ -25,6 +25,11 @@ const struct option_row predump_option_rows[] = {
 	  "registers (default rounds: auto)" },
 	{ 0, "leave", "STATE", false, OPTION_CHOICE, AT(leave), predump_leaves, 0,
 	  "how the process is after --final: running (default) or stopped, by SIGSTOP" },
+	{ 0, "watch", "DURATION", false, OPTION_TIME, AT(watch_ns), NULL, 0,
+	  "go on tracking in the background until nobody has asked for an image for so long: "
+	  "later calls for the same process have what was written since" },
+	{ 0, "stop", NULL, false, OPTION_FLAG, AT(stop), NULL, 0,
+	  "end --watch; no image is made" },
 	{ 0, "track", "HOW", false, OPTION_CHOICE, AT(track), predump_tracks, 0,
 	  "how written pages are found: auto (default), wp or soft-dirty" },
 	{ 't', "timeout", "DURATION", false, OPTION_TIME, AT(timeout_ns), NULL, 0,
@@ -73,6 +78,12 @@ static int predump_rounds(struct predump_options *o, struct err *e)
 
 static int predump_check(const struct predump_options *o, struct err *e)
 {
+	if (o->stop && (o->dir || o->final || o->rounds_text || o->watch_ns))
+		return err_set(e, -EINVAL, "--stop: makes no image");
+	if (o->stop)
+		return 0;
+	if (o->watch_ns && (o->final || o->rounds_text))
+		return err_set(e, -EINVAL, "--watch: begins with one image");
 	if (!o->dir || !o->dir[0])
 		return err_set(e, -EINVAL, "--dir: where do the images go?");
 	if (o->quiet && (o->verbose || o->json))
@@ -130,7 +141,8 @@ void predump_options_help(void)
 {
 	unsigned width = text_width(stdout);
 
-	(void)printf("Usage: decant predump -D DIR [OPTION]... PID\n\n"
+	(void)printf("Usage: decant predump -D DIR [OPTION]... PID\n"
+		     "       decant predump --stop PID\n\n"
 		     "Copy the memory of a process into CRIU's images while it runs, again and\n"
 		     "again what it has written since; or, with --final, up to one instant.\n\n"
 		     "Options:\n");

@@ -19,7 +19,8 @@ struct predump_options {
 	uint32_t track;            /* enum decant_track */
 	uint32_t leave;            /* 0: running, 1: stopped */
 	uint64_t timeout_ns, rate_bytes; /* 0: not said */
-	bool final, clean, sync, unsafe;
+	uint64_t watch_ns;         /* 0: no watcher */
+	bool stop, final, clean, sync, unsafe;
 	int progress_fd;           /* OPTION_FD_NONE: the bar; -1: none */
 	const char *mask;
 	bool json, quiet, verbose, help;

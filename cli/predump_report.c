@@ -40,9 +40,12 @@ void predump_report_print(FILE *f, const struct predump_result *result,
 	(void)fprintf(f, "%s", o->dir);
 	if (r->numbered)
 		(void)fprintf(f, "/%u", r->images);
-	(void)fprintf(f, ": %u image%s of process %d, %s in %s; ", r->images,
-		      r->images == 1 ? "" : "s", (int)o->pid,
-		      text_bytes(bytes, r->present_pages * PREDUMP_PAGE),
+	if (result->watched)
+		(void)fprintf(f, ": image %u of process %d", r->images, (int)o->pid);
+	else
+		(void)fprintf(f, ": %u image%s of process %d", r->images,
+			      r->images == 1 ? "" : "s", (int)o->pid);
+	(void)fprintf(f, ", %s in %s; ", text_bytes(bytes, r->present_pages * PREDUMP_PAGE),
 		      text_duration(took, r->total_ns));
 	if (r->stops)
 		(void)fprintf(f, "it stood still for %s", text_duration(pause, r->pause_ns));

@@ -20,6 +20,7 @@ struct predump_result {
 	struct decant_predump_report report;
 	struct decant_predump_round images[PREDUMP_IMAGES_MAX];
 	size_t images_n;
+	bool watched;          /* made by the watcher: one image of a longer chain */
 };
 
 /* Remember the first failure. */

@@ -557,6 +557,30 @@ DECANT_CHECK int decant_predump(struct decant *d, struct decant_target *t, const
 				const struct decant_predump_options *options,
 				struct decant_predump_report *report);
 
+/* A chain whose images are made when they are asked for; what is written is tracked all along. */
+struct decant_predump_chain;
+
+/*
+ * options: track, UNSAFE; the time, and the rest where an image has no options
+ * of its own.  rounds does not count.  NULL: the defaults.  The target must
+ * stay open.
+ */
+DECANT_CHECK int decant_predump_begin(struct decant *d, struct decant_predump_chain **ret,
+				      struct decant_target *t,
+				      const struct decant_predump_options *options);
+/*
+ * The next image, into dir, whose parent is the one before (by the name that was
+ * given, so that the working directory must not change).  options: all but
+ * rounds, track and UNSAFE, for this image; FINAL ends the chain.  After an
+ * error the next image has all of memory.  options and report may be NULL; the
+ * report is of this image alone, but for `images`.
+ */
+DECANT_CHECK int decant_predump_next(struct decant_predump_chain *c, const char *dir,
+				     const struct decant_predump_options *options,
+				     struct decant_predump_report *report);
+/* Ends the tracking; images stay.  NULL is fine. */
+void decant_predump_end(struct decant_predump_chain *c);
+
 /* ----------------------------------------------------------------- images */
 
 /*

@@ -149,7 +149,7 @@ static int predump_image(struct predump *p, struct dir *d, uint64_t begin_ns)
 	return r < 0 ? r : predump_account(p);
 }
 
-static int predump_round(struct predump *p)
+int predump_round(struct predump *p)
 {
 	uint64_t begin_ns = sys_clock_ns();
 	bool first = p->images == 0;
@@ -181,10 +181,21 @@ static bool predump_more(const struct predump *p, uint64_t last)
 	       p->last_bytes < last / PREDUMP_SHRINK_DEN * PREDUMP_SHRINK_NUM;
 }
 
+int predump_prepare(struct predump *p)
+{
+	int r = objects_open(&p->c.objects, p->c.t, &p->c.err);
+
+	if (r >= 0)
+		r = look_target(&p->c);
+	if (r >= 0)
+		r = tracer_start(&p->c.tracer, &p->c.err);
+	return r < 0 ? r : predump_track(p);
+}
+
 static int predump_rounds(struct predump *p)
 {
 	uint64_t last = UINT64_MAX;
-	int r = predump_track(p);
+	int r = 0;
 
 	while (r >= 0 && predump_more(p, last)) {
 		last = p->last_bytes;
@@ -195,8 +206,8 @@ static int predump_rounds(struct predump *p)
 
 /* -------------------------------------------------------------- begin, end */
 
-static int predump_check(struct decant *d, const struct decant_target *t, const char *dir,
-			 const struct decant_predump_options *o)
+int predump_check_options(struct decant *d, const struct decant_target *t,
+			  const struct decant_predump_options *o)
 {
 	bool final = o->flags & DECANT_PREDUMP_FINAL;
 
@@ -214,14 +225,18 @@ static int predump_check(struct decant *d, const struct decant_target *t, const 
 			       PREDUMP_ROUNDS_MAX);
 	if (t->d != d)
 		return err_set(&d->err, -EINVAL, "target: was opened by another engine");
+	return 0;
+}
+
+int predump_check_dir(struct decant *d, const char *dir)
+{
 	if (!dir[0] || strlen(dir) > DIR_PATH_MAX - 16)
 		return err_set(&d->err, -EINVAL, "directory: its name is empty or too long");
 	return 0;
 }
 
-static void predump_init(struct predump *p, struct decant *d, struct decant_target *t,
-			 const char *dir, const struct decant_predump_options *o,
-			 struct decant_predump_report *rep)
+void predump_init(struct predump *p, struct decant *d, struct decant_target *t, const char *dir,
+		  const struct decant_predump_options *o, struct decant_predump_report *rep)
 {
 	uint32_t final = o->flags & DECANT_PREDUMP_FINAL ? 1 : 0;
 
@@ -252,7 +267,7 @@ static void predump_init(struct predump *p, struct decant *d, struct decant_targ
 	rep->pid = p->id;
 }
 
-static void predump_deinit(struct predump *p)
+void predump_deinit(struct predump *p)
 {
 	struct capture *c = &p->c;
 	struct ranges *all[] = {
@@ -275,9 +290,10 @@ static void predump_deinit(struct predump *p)
 	buf_free(&c->auxv);
 	buf_free(&c->args);
 	free(p->parts);
+	free(p->above);
 }
 
-static void predump_report(struct predump *p, int r)
+void predump_tell(struct predump *p, int r)
 {
 	const struct decant_capture_report *from = &p->capture_report;
 	struct decant_predump_report *rep = p->report;
@@ -297,12 +313,8 @@ static void predump_report(struct predump *p, int r)
 
 static int predump_run(struct predump *p)
 {
-	int r = objects_open(&p->c.objects, p->c.t, &p->c.err);
+	int r = predump_prepare(p);
 
-	if (r >= 0)
-		r = look_target(&p->c);
-	if (r >= 0)
-		r = tracer_start(&p->c.tracer, &p->c.err);
 	if (r >= 0)
 		r = predump_rounds(p);
 	if (r >= 0 && p->o->flags & DECANT_PREDUMP_FINAL)
@@ -326,13 +338,15 @@ int decant_predump(struct decant *d, struct decant_target *t, const char *dir,
 			       "report: size is not set (use DECANT_PREDUMP_REPORT_INIT)");
 	if (!options)
 		options = &none;
-	r = predump_check(d, t, dir, options);
+	r = predump_check_options(d, t, options);
+	if (r >= 0)
+		r = predump_check_dir(d, dir);
 	if (r < 0) {
 		(void)snprintf(own.message, sizeof(own.message), "%s", d->err.text);
 	} else {
 		predump_init(&p, d, t, dir, options, &own);
 		r = predump_run(&p);
-		predump_report(&p, r);
+		predump_tell(&p, r);
 		predump_deinit(&p);
 	}
 	if (report)

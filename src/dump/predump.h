@@ -40,6 +40,9 @@ struct predump {
 	struct decant_predump_report *report;
 	const char *path;
 	bool numbered;
+	bool chain;              /* each image has a path of its own, and its parent is above */
+	char *above;
+	bool looked;             /* writes were told, and will not be told again */
 	struct capture c;
 	struct decant_capture_options capture_options;
 	struct decant_capture_report capture_report;
@@ -67,6 +70,20 @@ struct predump {
 int predump_fail(struct predump *p, int code, const char *what);
 /* a = what was in b, and the other way round. */
 void predump_swap(struct ranges *a, struct ranges *b);
+
+/* ------------------------------------------------------------- predump.c */
+
+void predump_init(struct predump *p, struct decant *d, struct decant_target *t, const char *dir,
+		  const struct decant_predump_options *o, struct decant_predump_report *rep);
+void predump_deinit(struct predump *p);
+/* A mistake in the options, as a sentence of d's. */
+int predump_check_options(struct decant *d, const struct decant_target *t,
+			  const struct decant_predump_options *o);
+int predump_check_dir(struct decant *d, const char *dir);
+/* Look at the target and begin to track. */
+int predump_prepare(struct predump *p);
+int predump_round(struct predump *p);
+void predump_tell(struct predump *p, int r);
 
 /* ------------------------------------------------------- predump_scope.c */
 

@@ -133,6 +133,7 @@ int predump_scan(struct predump *p, bool again)
 	struct capture *c = &p->c;
 	int r = 0;
 
+	p->looked = true;
 	ranges_clear(&p->written);
 	for (size_t i = 0; i < p->parts_n && r >= 0; i++) {
 		const struct predump_part *part = &p->parts[i];

@@ -197,4 +197,7 @@ void predump_shared_free(struct predump *p)
 		ranges_free(&p->shared[i].kept);
 	free(p->shared);
 	free(p->pieces);
+	p->shared = NULL;
+	p->pieces = NULL;
+	p->shared_n = p->shared_size = p->pieces_n = p->pieces_size = 0;
 }

@@ -36,6 +36,8 @@ int predump_begin(struct predump *p, struct dir **ret)
 	char path[DIR_PATH_MAX], parent[DIR_PATH_MAX];
 	int r, n;
 
+	if (p->chain)
+		o.parent = p->above;
 	if (!p->numbered)
 		return dir_begin(ret, p->path, &o, &p->c.err);
 	n = snprintf(path, sizeof(path), "%s/%u", p->path, p->images + 1);

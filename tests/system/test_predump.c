@@ -508,6 +508,102 @@ static void run_ends(void)
 	end();
 }
 
+/* ------------------------------------------------------------------ watching */
+
+static bool watched(pid_t pid)
+{
+	struct told t;
+
+	return tool(&t, 0, "predump --stop %d", pid);
+}
+
+static void run_watch(void)
+{
+	struct victim v;
+	struct oracle o;
+	struct told t;
+
+	begin();
+	victim_begin(&v, 0, "counter --mib 16 --rate 1");
+	need(tool(&t, 0, "predump %d -D %s/chain.1 --watch 1m --json", v.pid, dir), "%s", t.text);
+	is_int(number(&t, "stops"), 1, "one stop");
+	for (unsigned i = 2; i < 6; i++) {
+		ok(tool(&t, 0, "predump %d -D %s/chain.%u --json", v.pid, dir, i), "%s", t.text);
+		is_int(number(&t, "stops"), 0, "no stop");
+		ok(number(&t, "parent_pages") > 2048, "most is in the one before: %s", t.text);
+		ok(!tool(&t, 0, "predump %d -D %s/chain.1", v.pid, dir), "a directory in use");
+	}
+	ok(!tool(&t, 0, "predump %d -D %s/no --watch 1m", v.pid, dir), "watched already");
+	ok(!tool(&t, 0, "predump %d -D %s/no --rounds 2", v.pid, dir), "one image at a time");
+	kit_sh("mkdir %s/chain", dir);
+	need(tool(&t, 0, "predump %d -D %s/chain/9 --final --json", v.pid, dir), "%s", t.text);
+	ok(number(&t, "parent_pages") > 2048, "the final one, too: %s", t.text);
+	ok(tool(&t, 0, "images %s/chain/9 check", dir), "it is good: %s", t.text);
+	ok(good_core(9, &o), "of one instant: torn %" PRIu64 ": %s", o.torn, o.what);
+	ok(!watched(v.pid), "then nobody watches it");
+	ok(!victim_harm(&v), "the victim is well");
+	victim_end(&v);
+	end();
+}
+
+/* It has become a child of ours, who are a subreaper; those that ended are waited for. */
+static pid_t watcher(const struct victim *v)
+{
+	pid_t pid, found = 0;
+	FILE *f;
+
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+	f = fopen("/proc/thread-self/children", "re");
+	need(f, "our children");
+	while (fscanf(f, "%d", &pid) == 1)
+		if (pid != v->child)
+			found = pid;
+	fclose(f);
+	return found;
+}
+
+static bool gone(pid_t pid)
+{
+	for (unsigned i = 0; i < 300; i++) {
+		if (waitpid(pid, NULL, WNOHANG) == pid)
+			return true;
+		kit_sleep_ms(10);
+	}
+	return false;
+}
+
+/* How it ends: told to, in time, with the process, killed. */
+static void run_watch_ends(void)
+{
+	struct victim v;
+	struct told t;
+	pid_t pid;
+
+	begin();
+	kit_must(prctl(PR_SET_CHILD_SUBREAPER, 1));
+	victim_begin(&v, 0, "counter --mib 4 --rate 1");
+	need(tool(&t, 0, "predump %d -D %s/a --watch 1m", v.pid, dir), "%s", t.text);
+	ok(watched(v.pid) && !watched(v.pid), "it is told to");
+	need(tool(&t, 0, "predump %d -D %s/b --watch 500ms", v.pid, dir), "%s", t.text);
+	kit_sleep_ms(2500);
+	ok(!watched(v.pid), "its time is over");
+	need(tool(&t, 0, "predump %d -D %s/c --watch 1m", v.pid, dir), "%s", t.text);
+	pid = watcher(&v);
+	need(pid > 0, "the watcher is found");
+	kill(pid, SIGKILL);
+	ok(gone(pid), "it is killed");
+	ok(tool(&t, 0, "predump %d -D %s/d --json", v.pid, dir), "without it: %s", t.text);
+	is_int(number(&t, "parent_pages"), 0, "an image by itself");
+	ok(!victim_harm(&v), "the victim is well");
+	need(tool(&t, 0, "predump %d -D %s/e --watch 1m", v.pid, dir), "%s", t.text);
+	pid = watcher(&v);
+	need(pid > 0, "the watcher is found");
+	victim_end(&v);
+	ok(gone(pid), "it ends with the process");
+	end();
+}
+
 int main(void)
 {
 	static const struct series all[] = {
@@ -539,5 +635,7 @@ int main(void)
 	tap_case("killed at any time", run_kills);
 	tap_case("the disk is full", run_full);
 	tap_case("the target ends", run_ends);
+	tap_case("watched", run_watch);
+	tap_case("a watcher's end", run_watch_ends);
 	return done();
 }

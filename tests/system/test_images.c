@@ -289,7 +289,7 @@ static void absent(const void *arg)
 	(void)arg;
 	begin();
 	two_rounds(&model);
-	/* Round 1 loses entries; what round 2 wants of them is counted page by page. */
+	/* Round 1 loses parts of entries; what round 2 wants of them is counted page by page. */
 	memset(&s, 0, sizeof(s));
 	{
 		struct chain c = CHAIN_INIT;
@@ -303,13 +303,16 @@ static void absent(const void *arg)
 		need(chain_open(&c, at(1), NULL, &err) == 0, "open");
 		need(chain_map_open(&m, &c, 0, DIR_PROCESS, PID, &err) == 0, "open");
 		while (chain_map_next(m, &e, &offset, &err) == 1) {
-			uint64_t k = (e.vaddr - CHAINS_BASE) / 4096;
-			bool drop = kit_random() % 3 == 0;
+			uint64_t k = (e.vaddr - CHAINS_BASE) / 4096, all = e.nr_pages;
+			uint64_t first = kit_random() % 2 ? 0 : kit_random() % (all + 1);
+			uint64_t end = kit_random() % 2 ? all : first + kit_random() % (all - first + 1);
 
-			if (!drop)
+			for (uint64_t p = 0; p < all; p++)
+				lost[k + p] = p < first || p >= end;
+			e.vaddr += first * 4096;
+			e.nr_pages = end - first;
+			if (end > first)
 				kept[n++] = e;
-			for (uint64_t p = 0; drop && p < e.nr_pages; p++)
-				lost[k + p] = true;
 		}
 		chain_map_close(m);
 		chain_close(&c);

@@ -230,7 +230,7 @@ static void report_counts_one(struct report_counts *to, const struct report_call
 	}
 }
 
-static void report_warn(struct report *r, const struct report_process *p, struct report_site *s)
+static void report_warn(struct report *r, const char *exe, pid_t tgid, struct report_site *s)
 {
 	char where[SITE_PATH_MAX + SITE_SYMBOL_MAX + 32], text[REPORT_LINE_MAX];
 
@@ -239,7 +239,7 @@ static void report_warn(struct report *r, const struct report_process *p, struct
 	s->warned = true;
 	report_where(s, where, sizeof(where));
 	(void)snprintf(text, sizeof(text), "%s[%d]: vmsplice with SPLICE_F_GIFT at %s: would be "
-		       "without effect under copy-v1 and copy-v2", p->program->exe, (int)p->tgid,
+		       "without effect under copy-v1 and copy-v2", exe, (int)tgid,
 		       where);
 	r->line(r->arg, text);
 }
@@ -259,7 +259,7 @@ struct report_site *report_call(struct report *r, const struct report_call *c)
 	if (s) {
 		report_counts_one(&s->counts, c);
 		if (c->verdict.warn)
-			report_warn(r, p, s);
+			report_warn(r, p->program->exe, c->tgid, s);
 	} else {
 		r->dropped++;
 	}
@@ -309,7 +309,6 @@ void report_add(struct report *r, pid_t tgid, const char *exe, enum policy_call 
 	struct report_site *s;
 	bool made;
 
-	(void)tgid;
 	if (call >= CALL_MAX)
 		return;
 	(void)snprintf(place.module, sizeof(place.module), "%s", module);
@@ -320,6 +319,8 @@ void report_add(struct report *r, pid_t tgid, const char *exe, enum policy_call 
 		if (made)
 			(void)snprintf(s->symbol, sizeof(s->symbol), "%s", symbol);
 		report_add_counts(&s->counts, counts);
+		if (r->policy.vmsplice == POLICY_WARN && counts->findings & 1u << FINDING_GIFT)
+			report_warn(r, exe, tgid, s);
 		r->calls += counts->calls;
 	} else {
 		r->dropped += counts->calls;

@@ -2,6 +2,7 @@
 #include "policy/symbols.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -163,9 +164,25 @@ static bool symbol_in(const struct symbol_file *f, const struct symbol_section *
 	return found;
 }
 
+/* The name is the program's: nothing but a regular file is opened for it. */
+static int symbol_open_file(const char *path)
+{
+	_cleanup_close_ int fd = sys_open(path, O_PATH | O_CLOEXEC, 0);
+	char again[48];
+	struct stat st;
+	int r = fd < 0 ? fd : sys_fstat(fd, &st);
+
+	if (r < 0)
+		return r;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	(void)snprintf(again, sizeof(again), "/proc/self/fd/%d", fd);
+	return sys_open(again, O_RDONLY | O_CLOEXEC, 0);
+}
+
 void symbol_find(const char *path, uint64_t offset, char *ret, size_t size)
 {
-	_cleanup_close_ int fd = sys_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
+	_cleanup_close_ int fd = symbol_open_file(path);
 	struct symbol_file f = { .fd = fd };
 	struct symbol_section s, names;
 	struct symbol_entry entry;

@@ -305,7 +305,8 @@ static void absent(const void *arg)
 		while (chain_map_next(m, &e, &offset, &err) == 1) {
 			uint64_t k = (e.vaddr - CHAINS_BASE) / 4096, all = e.nr_pages;
 			uint64_t first = kit_random() % 2 ? 0 : kit_random() % (all + 1);
-			uint64_t end = kit_random() % 2 ? all : first + kit_random() % (all - first + 1);
+			uint64_t end = kit_random() % 2 ? all :
+						     first + kit_random() % (all - first + 1);
 
 			for (uint64_t p = 0; p < all; p++)
 				lost[k + p] = p < first || p >= end;

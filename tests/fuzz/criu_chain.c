@@ -18,7 +18,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static char top[64];             /* "" before the first input */
+static char top[64];
+static int top_fd;
 
 /* a is the directory, b its parent. */
 static const char *const files[] = {
@@ -34,12 +35,17 @@ static void require(int condition)
 		abort();
 }
 
-static void remove_all(void)
+/* After each input: a fuzzer, and who replays its corpus, may leave without a word. */
+static void remove_top(void)
 {
-	char command[128];
-
-	(void)snprintf(command, sizeof(command), "rm -rf %s", top);
-	require(system(command) == 0);
+	for (size_t i = 0; i < FILES_N; i++)
+		(void)unlinkat(top_fd, files[i], 0);
+	(void)unlinkat(top_fd, "a/pages-1.img", 0);
+	(void)unlinkat(top_fd, "b/pages-1.img", 0);
+	(void)unlinkat(top_fd, "a/parent", 0);
+	require(unlinkat(top_fd, "a", AT_REMOVEDIR) == 0);
+	require(unlinkat(top_fd, "b", AT_REMOVEDIR) == 0);
+	require(close(top_fd) == 0 && rmdir(top) == 0);
 }
 
 static void make_top(void)
@@ -48,12 +54,15 @@ static void make_top(void)
 
 	(void)snprintf(top, sizeof(top), "%s/decant-fuzz.XXXXXX",
 		       access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	require(mkdtemp(top) != NULL && chdir(top) == 0);
-	(void)atexit(remove_all);
-	require(mkdir("a", 0700) == 0 && mkdir("b", 0700) == 0 && symlink("../b", "a/parent") == 0);
+	require(mkdtemp(top) != NULL);
+	top_fd = open(top, O_RDONLY | O_DIRECTORY);
+	require(top_fd >= 0);
+	require(mkdirat(top_fd, "a", 0700) == 0 && mkdirat(top_fd, "b", 0700) == 0);
+	require(symlinkat("../b", top_fd, "a/parent") == 0);
 	/* Any number that a pagemap names as that of its pages is there rarely: 1 is. */
 	for (unsigned i = 0; i < 2; i++) {
-		fd = open(i ? "a/pages-1.img" : "b/pages-1.img", O_WRONLY | O_CREAT, 0600);
+		fd = openat(top_fd, i ? "a/pages-1.img" : "b/pages-1.img", O_WRONLY | O_CREAT,
+			    0600);
 		require(fd >= 0 && ftruncate(fd, 1 << 20) == 0);
 		(void)close(fd);
 	}
@@ -61,7 +70,7 @@ static void make_top(void)
 
 static void put(const char *name, const uint8_t *data, size_t len)
 {
-	int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	int fd = openat(top_fd, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 
 	require(fd >= 0 && write(fd, data, len) == (ssize_t)len);
 	(void)close(fd);
@@ -114,9 +123,11 @@ static void read_all(void)
 	struct note note;
 	struct chain c;
 	int64_t faults;
+	char path[80];
 	int r;
 
-	r = chain_open(&c, "a", &broken, &e);
+	(void)snprintf(path, sizeof(path), "%s/a", top);
+	r = chain_open(&c, path, &broken, &e);
 	require(r == 0);
 	faults = check_chain(&c, &broken, fault, &left, &e);
 	r = walk(&c);
@@ -134,10 +145,7 @@ static void read_all(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	if (!top[0])
-		make_top();
-	for (size_t i = 0; i < FILES_N; i++)
-		(void)unlink(files[i]);
+	make_top();
 	while (size >= 3) {
 		size_t kind = data[0] % FILES_N, len = data[1] | (size_t)data[2] << 8;
 
@@ -149,5 +157,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size -= len;
 	}
 	read_all();
+	remove_top();
 	return 0;
 }

@@ -61,6 +61,10 @@ static int rounds_arm(struct capture *c)
 			continue;
 		r = track_can(track_kind(c->track), v, &why) ?
 			track_arm(c->track, p->start, p->end, &err) : -EINVAL;
+		/* The memory that is tracked is gone then, which says "no memory". */
+		if (r == -ENOMEM && target_execed(c->t))
+			return err_set(&c->err, -ESRCH, "process %d: has executed another program",
+				       (int)c->t->pid);
 		if (r == -ESRCH || r == -ENOMEM)
 			return capture_fail(c, r, "tracking: %s", err.text);
 		if (r == -EBUSY)

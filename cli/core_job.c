@@ -24,6 +24,8 @@ static void *core_job_thread(void *arg)
 {
 	struct core_job *job = arg;
 
+	/* This thread does nothing else: it may give way. */
+	job->options.flags |= DECANT_CAPTURE_YIELD;
 	job->result = job->run ? job->run(job) :
 		      decant_capture(job->engine, job->target, &job->options, &job->sink,
 				     job->report);

@@ -361,6 +361,8 @@ enum decant_capture_flags {
 	DECANT_CAPTURE_UNSAFE = 1 << 4,      /* where no signal frame is possible (shadow stacks, no
 					      * room on any stack) change registers in place: our
 					      * death in the stop would then kill the target */
+	DECANT_CAPTURE_YIELD = 1 << 5,       /* the calling thread gives way to the target while it
+					      * copies: it has nice 19 from then on */
 };
 
 /* How far a capture is; the strings are static. */

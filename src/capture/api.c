@@ -15,8 +15,10 @@
 #include "sys/sys.h"
 
 #define CAPTURE_SAMPLE_PLAN_NS 200000000ull
+#define CAPTURE_NICE 19
 #define CAPTURE_FLAGS (DECANT_CAPTURE_ALL | DECANT_CAPTURE_BEST_EFFORT | \
-		       DECANT_CAPTURE_FILTER | DECANT_CAPTURE_ZSTD | DECANT_CAPTURE_UNSAFE)
+		       DECANT_CAPTURE_FILTER | DECANT_CAPTURE_ZSTD | DECANT_CAPTURE_UNSAFE | \
+		       DECANT_CAPTURE_YIELD)
 
 /* ----------------------------------------------------------------- targets */
 
@@ -213,6 +215,9 @@ static int capture_run(struct capture *c)
 		r = capture_choose(c, &strategy);
 	if (r >= 0)
 		r = tracer_start(&c->tracer, &c->err);
+	/* Not the tracer: the target stands still for it. */
+	if (r >= 0 && (c->o->flags & DECANT_CAPTURE_YIELD))
+		(void)sys_nice_thread(CAPTURE_NICE);
 	return r < 0 ? r : capture_strategy(c, strategy);
 }
 

@@ -99,6 +99,12 @@ unsigned sys_cpus(void)
 	return n > 0 ? (unsigned)n : 1;
 }
 
+int sys_nice_thread(int nice)
+{
+	/* "Process" 0 is the calling thread: priorities are per thread on Linux. */
+	return WRAP_ONCE("setpriority", setpriority(PRIO_PROCESS, 0, nice));
+}
+
 int sys_thread_create(pthread_t *ret, const char *name, void *(*run)(void *), void *arg)
 {
 	sigset_t all, old;

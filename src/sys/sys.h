@@ -196,6 +196,8 @@ int sys_mincore(void *addr, size_t len, unsigned char *vec);
 int sys_cachestat(int fd, struct cachestat_range *range, struct cachestat *ret, unsigned flags);
 int sys_getrlimit(int resource, struct rlimit *ret);
 pid_t sys_getpid(void);
+/* Of the calling thread: 19 is the lowest priority. */
+int sys_nice_thread(int nice);
 /* CPUs that this thread may run on, at least 1; cannot fail. */
 unsigned sys_cpus(void);
 

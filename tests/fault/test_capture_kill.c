@@ -378,6 +378,12 @@ static void test_times(void)
 				continue;
 			kit_case(run_times, &s, "is killed at any time: %s, %s", preys[i].victim,
 				 strategies[k]);
+			/*
+			 * A helper that dies alone, in an allocation, leaves its lock
+			 * taken; with a sanitizer's allocator it nearly always is in one.
+			 */
+			if (kit_slow_build())
+				continue;
 			s.tracer = true;
 			kit_case(run_times, &s, "its helper is killed: %s, %s", preys[i].victim,
 				 strategies[k]);

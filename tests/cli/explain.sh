@@ -115,8 +115,10 @@ is "stable by default" "$(json "$OUT" 'o["guarantee"]')" stable
 is "  the zero-copy route is refused" \
 	"$(json "$OUT" '[r["guarantee"] for r in o["refused"] if r["route"] == "vmsplice"]')" \
 	"['live']"
-run decant explain mem:1M fifo --live --json
+run decant explain mem:1M fifo --live --route vmsplice --json
 is "--live allows it" "$(json "$OUT" 'o["route"], o["guarantee"]')" "('vmsplice', 'live')"
+run decant explain mem:1M fifo --route vmsplice
+status 1 "  and nothing else does"
 run decant explain mem:1M fifo --live --mask vmsplice --json
 is "--mask takes it away" "$(json "$OUT" 'o["route"] != "vmsplice"')" True
 is "  with the reason" "$(json "$OUT" \

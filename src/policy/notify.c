@@ -174,8 +174,11 @@ static void *worker_main(void *arg)
 	void *buffer;
 
 	if (sys_mmap(&buffer, NULL, NOTIFY_BUFFER, PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) < 0)
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) < 0) {
+		/* Its calls would wait for us for ever: an end is better. */
+		(void)sys_kill(job.n->s->pid, SIGKILL);
 		return NULL;
+	}
 	job.buffer = buffer;
 	worker_loop(job.n, &job);
 	(void)sys_munmap(buffer, NOTIFY_BUFFER);

@@ -24,9 +24,7 @@ gone() {
 	return 1
 }
 
-# By notify a call that fails before the program runs can leave it waiting for ever.
-# shellcheck disable=SC2043
-for mechanism in trace; do
+for mechanism in trace notify; do
 	failed=0 right=0 native=0 silent=0 hung=0
 	for ((n = 1; n <= STEPS; n++)); do
 		fault $n $mechanism

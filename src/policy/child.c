@@ -101,11 +101,14 @@ int child_ran(struct supervise *s, struct err *reterr)
 static void child_signals(const struct child *c)
 {
 	struct sigaction act, plain = { .sa_handler = SIG_DFL };
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
 
 	for (int sig = 1; sig < NSIG; sig++)
 		if (sys_sigaction(sig, NULL, &act) == 0 && act.sa_handler != SIG_DFL &&
 		    act.sa_handler != SIG_IGN)
 			(void)sys_sigaction(sig, &plain, NULL);
+	if (c->ignores_chld)
+		(void)sys_sigaction(SIGCHLD, &ignore, NULL);
 	(void)sys_sigmask(SIG_SETMASK, c->mask, NULL);
 }
 

@@ -19,6 +19,7 @@ struct child {
 	const struct mechanism *mechanism;
 	const sigset_t *mask;        /* the caller's */
 	const char **script;         /* room for argv and two more */
+	bool ignores_chld;           /* what the caller does, and the program then, too */
 };
 
 /* Async-signal-safe. */

@@ -75,6 +75,7 @@ const struct mechanism mechanism_none = {
 struct skeleton {
 	const struct supervise_request *q;
 	sigset_t mask;
+	struct sigaction chld;       /* the caller's, for SIGCHLD */
 	struct supervise s;
 	struct ended ended;
 	struct err err;
@@ -94,7 +95,8 @@ static size_t skeleton_words(const char *const *argv)
 static int skeleton_fork(struct skeleton *k, const char **script)
 {
 	struct supervise *s = &k->s;
-	struct child c = { s, k->q->mechanism, &k->mask, script };
+	struct child c = { s, k->q->mechanism, &k->mask, script,
+			   k->chld.sa_handler == SIG_IGN };
 	int pair[2], r = sys_socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
 
 	if (r < 0)
@@ -161,6 +163,20 @@ static void *skeleton_main(void *arg)
 	return NULL;
 }
 
+/*
+ * A caller that ignores SIGCHLD (or whose own parent did: it is inherited) gets
+ * no exit status of any child.
+ */
+static int skeleton_see_ends(struct skeleton *k)
+{
+	struct sigaction plain = { .sa_handler = SIG_DFL };
+	int r = sys_sigaction(SIGCHLD, NULL, &k->chld);
+
+	if (r < 0 || (k->chld.sa_handler != SIG_IGN && !(k->chld.sa_flags & SA_NOCLDWAIT)))
+		return r;
+	return sys_sigaction(SIGCHLD, &plain, NULL);
+}
+
 int supervise(const struct supervise_request *q, struct ended *ret, struct err *reterr)
 {
 	struct skeleton k = {
@@ -176,14 +192,19 @@ int supervise(const struct supervise_request *q, struct ended *ret, struct err *
 
 	if (r < 0)
 		return err_errno(reterr, r, "sigprocmask");
+	r = skeleton_see_ends(&k);
+	if (r < 0)
+		return err_errno(reterr, r, "sigaction");
 	/*
 	 * A thread of its own: waits and ptrace are bound to threads, so that
 	 * children of the caller's are never taken for ours.
 	 */
 	r = sys_thread_create(&thread, "decant-run", skeleton_main, &k);
+	if (r == 0)
+		(void)sys_thread_join(thread);
+	(void)sys_sigaction(SIGCHLD, &k.chld, NULL);
 	if (r < 0)
 		return err_errno(reterr, r, "supervisor's thread");
-	(void)sys_thread_join(thread);
 	if (k.result < 0)
 		return err_set(reterr, k.result, "%s", k.err.text);
 	*ret = k.ended;

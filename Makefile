@@ -7,8 +7,10 @@ $(B)/build.ninja:
 	@tools/deps.sh build && meson setup -Dtests=false $(SETUP) $(B)
 demo check bench fuzz:
 	@tools/deps.sh --install build $@ && tools/$@.sh
+check-vm:
+	@tools/deps.sh --install build check $@ && tools/$@.sh
 install: all
 	@meson install -C $(B) --no-rebuild
 clean:
 	rm -rf $(B) build-check build-fuzz
-.PHONY: all demo check bench fuzz install clean
+.PHONY: all demo check check-vm bench fuzz install clean

@@ -6,6 +6,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #include "caps/caps.h"
@@ -214,6 +215,19 @@ static void test_bare_namespace(void)
 	caps_destroy(c);
 }
 
+/* Our own program may lie where the kernel cannot do it: overlayfs, 9p. */
+static bool program_takes_nowait(void)
+{
+	char byte;
+	struct iovec v = { &byte, 1 };
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	ssize_t n = preadv2(fd, &v, 1, 0, RWF_NOWAIT);
+	bool takes = n >= 0 || errno == EAGAIN;
+
+	close(fd);
+	return takes;
+}
+
 static void on_file_system(const char *type, const char *fact_no, enum fact f)
 {
 	struct caps *c;
@@ -231,8 +245,8 @@ static void on_file_system(const char *type, const char *fact_no, enum fact f)
 		ok(caps_state(c, g) != FACT_UNKNOWN, "%s: known on %s: %s", caps_name(g), type,
 		   caps_why(c, g));
 	is_int(caps_state(c, f), FACT_NO, "no %s on %s: %s", fact_no, type, caps_why(c, f));
-	is_int(caps_state(c, FACT_FILE_NOWAIT), FACT_YES, "RWF_NOWAIT is found elsewhere: %s",
-	       caps_why(c, FACT_FILE_NOWAIT));
+	is_int(caps_state(c, FACT_FILE_NOWAIT), program_takes_nowait() ? FACT_YES : FACT_NO,
+	       "RWF_NOWAIT is found elsewhere: %s", caps_why(c, FACT_FILE_NOWAIT));
 	caps_destroy(c);
 	ok(rmdir(dir) < 0 && errno == EBUSY, "control: it is mounted");
 	is_int(umount(dir), 0, "nothing holds the file system");

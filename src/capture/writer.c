@@ -12,7 +12,6 @@
 #include "sys/fault.h"
 #include "sys/sys.h"
 
-#define WRITER_BUFFERS 8
 #define WRITER_DEPTH 64
 #define WRITER_REQUEST_MAX (1u << 20)   /* larger ones only make the queue shallow */
 #define WRITER_HUGE (2ull << 20)
@@ -38,6 +37,8 @@ struct writer {
 	struct err err;
 	void *memory;
 	size_t memory_len;
+	unsigned buffers_n;
+	uint32_t buffer_bytes;
 	struct writer_buffer buffers[WRITER_BUFFERS];
 	struct writer_request requests[WRITER_DEPTH];
 };
@@ -46,19 +47,23 @@ struct writer {
 
 static int writer_memory(struct writer *w)
 {
+	size_t len = (size_t)w->buffers_n * w->buffer_bytes;
+	bool huge = len % WRITER_HUGE == 0;
 	void *p;
 	int r;
 
-	w->memory_len = (size_t)WRITER_BUFFERS * WRITER_BUFFER_BYTES + WRITER_HUGE;
+	w->memory_len = len + (huge ? WRITER_HUGE : 0);
 	r = sys_mmap(&w->memory, NULL, w->memory_len, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (r < 0)
 		return r;
-	/* The disk takes one huge page sooner than 512 small ones. */
-	(void)sys_madvise(w->memory, w->memory_len, MADV_HUGEPAGE);
-	p = (void *)align_down((uint64_t)(uintptr_t)w->memory + WRITER_HUGE - 1, WRITER_HUGE);
-	for (unsigned i = 0; i < WRITER_BUFFERS; i++)
-		w->buffers[i].data = (unsigned char *)p + (size_t)i * WRITER_BUFFER_BYTES;
+	/* The disk takes one huge page sooner than 512 small ones; more than that is waste. */
+	(void)sys_madvise(w->memory, w->memory_len, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	p = w->memory;
+	if (huge)
+		p = (void *)align_down((uint64_t)(uintptr_t)p + WRITER_HUGE - 1, WRITER_HUGE);
+	for (unsigned i = 0; i < w->buffers_n; i++)
+		w->buffers[i].data = (unsigned char *)p + (size_t)i * w->buffer_bytes;
 	return 0;
 }
 
@@ -77,12 +82,20 @@ static void writer_try_direct(struct writer *w, struct caps *caps)
 
 int writer_open(struct writer **ret, struct caps *caps, int fd, struct err *reterr)
 {
+	return writer_open_sized(ret, caps, fd, WRITER_BUFFERS, WRITER_BUFFER_BYTES, reterr);
+}
+
+int writer_open_sized(struct writer **ret, struct caps *caps, int fd, unsigned buffers,
+		      uint32_t buffer_bytes, struct err *reterr)
+{
 	struct writer *w = sys_calloc(1, sizeof(*w));
 	int r;
 
 	if (!w)
 		return err_set(reterr, -ENOMEM, "writer: out of memory");
 	w->fd = fd;
+	w->buffers_n = buffers;
+	w->buffer_bytes = buffer_bytes;
 	w->flags = sys_getfl(fd);
 	r = w->flags < 0 ? w->flags : writer_memory(w);
 	if (r < 0) {
@@ -290,7 +303,7 @@ struct writer_buffer *writer_get(struct writer *w, struct err *reterr)
 		(void)writer_reap(w, false);
 		if (writer_error(w, reterr) < 0)
 			return NULL;
-		for (unsigned i = 0; i < WRITER_BUFFERS; i++) {
+		for (unsigned i = 0; i < w->buffers_n; i++) {
 			if (w->buffers[i].refs == 0) {
 				w->buffers[i].refs = 1;
 				return &w->buffers[i];

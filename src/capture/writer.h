@@ -24,16 +24,23 @@
 
 #define WRITER_PAGE 4096u
 #define WRITER_BUFFER_BYTES (4u << 20)
+#define WRITER_BUFFERS 8         /* at most */
 
 struct writer;
 
 struct writer_buffer {
-	unsigned char *data;      /* WRITER_BUFFER_BYTES, page-aligned */
+	unsigned char *data;      /* page-aligned */
 	unsigned refs;            /* the caller's, and one per write in flight */
 };
 
-/* fd: a regular file, open for writing; stays the caller's, its O_DIRECT flag is put back. */
+/*
+ * fd: a regular file, open for writing; stays the caller's, its O_DIRECT flag is
+ * put back.  WRITER_BUFFERS of WRITER_BUFFER_BYTES.
+ */
 int writer_open(struct writer **ret, struct caps *caps, int fd, struct err *reterr);
+/* With less memory: so many buffers of so many bytes, a multiple of WRITER_PAGE. */
+int writer_open_sized(struct writer **ret, struct caps *caps, int fd, unsigned buffers,
+		      uint32_t buffer_bytes, struct err *reterr);
 /* NULL after a write has failed. */
 struct writer_buffer *writer_get(struct writer *w, struct err *reterr);
 /* Write len bytes at b->data + at to offset; all three are multiples of WRITER_PAGE. */

@@ -258,11 +258,28 @@ static int dir_put_stats(struct dir *d, const struct criu_stats *stats, struct e
 	return r;
 }
 
+/* A pagemap takes the place of an older one, whose pages nobody needs any more. */
+static int dir_replace(struct dir *d, const struct dir_made *m, struct err *e)
+{
+	uint32_t old = m->pages_id;
+	char pages[NAMES_MAX];
+	int r;
+
+	if (d->flags & DIR_SHARED && m->pages_id && dir_pages_of(d, m->name, &old) < 0)
+		old = m->pages_id;
+	r = dir_rename(d, m->name, e);
+	if (r == 0 && old != m->pages_id) {
+		names_pages(pages, old);
+		(void)sys_unlinkat(d->fd, pages, 0);
+	}
+	return r;
+}
+
 static int dir_commit_files(struct dir *d, struct err *e)
 {
 	for (struct list *l = d->files.next; l != &d->files; l = l->next) {
 		struct dir_made *m = list_entry(l, struct dir_made, link);
-		int r = dir_rename(d, m->name, e);
+		int r = dir_replace(d, m, e);
 
 		if (r < 0)
 			return r;

@@ -22,6 +22,27 @@ struct clean {
 	size_t n;
 };
 
+int dir_pages_of(struct dir *d, const char *name, uint32_t *ret)
+{
+	_cleanup_close_ int fd = -1;
+	unsigned char head[CLEAN_HEAD_BYTES];
+	const void *body;
+	size_t len;
+	ssize_t n;
+	int magic;
+
+	fd = sys_openat(d->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+	n = fd < 0 ? fd : sys_pread(fd, head, sizeof(head), 0);
+	if (n < 0)
+		return (int)n;
+	magic = criu_get_magic(CRIU_PAGEMAP, head, (size_t)n, NULL);
+	if (magic <= 0 ||
+	    criu_get_record(head + magic, (size_t)(n - magic), &body, &len, NULL) <= 0 ||
+	    criu_get_head(body, len, ret, NULL) < 0)
+		return -EBADMSG;
+	return 0;
+}
+
 static bool clean_is_image(enum names_kind kind)
 {
 	return kind != NAMES_OTHER && kind != NAMES_PARENT_LINK && kind != NAMES_STATS_DUMP;
@@ -60,27 +81,14 @@ static int clean_add(struct clean *c, uint32_t id)
 static int clean_need(void *arg, const char *name)
 {
 	struct names_parsed p = names_parse(name);
-	unsigned char head[CLEAN_HEAD_BYTES];
 	struct clean *c = arg;
-	_cleanup_close_ int fd = -1;
-	const void *body;
 	uint32_t id = 0;
-	size_t len;
-	ssize_t n;
-	int magic;
+	int r;
 
 	if (p.part || (p.kind != NAMES_PAGEMAP && p.kind != NAMES_PAGEMAP_SHMEM))
 		return 0;
-	fd = sys_openat(c->d->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
-	n = fd < 0 ? fd : sys_pread(fd, head, sizeof(head), 0);
-	if (n < 0)
-		return (int)n;
-	magic = criu_get_magic(CRIU_PAGEMAP, head, (size_t)n, NULL);
-	if (magic <= 0 ||
-	    criu_get_record(head + magic, (size_t)(n - magic), &body, &len, NULL) <= 0 ||
-	    criu_get_head(body, len, &id, NULL) < 0)
-		return -EBADMSG;
-	return clean_add(c, id);
+	r = dir_pages_of(c->d, name, &id);
+	return r < 0 ? r : clean_add(c, id);
 }
 
 static int clean_compare(const void *a, const void *b)

@@ -59,7 +59,9 @@ void dir_pages_drop(struct dir_pages *p);
 
 /* dir_parent.c: the link. */
 int dir_link(struct dir *d, const char *parent, struct err *reterr);
-/* dir_clean.c: what is there already; refuses it, or removes it. */
+/* dir_clean.c: which pages-ID.img a pagemap names; negative errno. */
+int dir_pages_of(struct dir *d, const char *name, uint32_t *ret);
+/* What is there already; refuses it, or removes it. */
 int dir_look(struct dir *d, struct err *reterr);
 
 #endif

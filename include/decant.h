@@ -517,6 +517,8 @@ struct decant_predump_options {
 	int (*progress)(void *arg, const struct decant_capture_progress *p);
 	int (*round)(void *arg, const struct decant_predump_round *r);
 	void *arg;
+struct decant_remote;
+
 };
 #define DECANT_PREDUMP_OPTIONS_INIT { .size = sizeof(struct decant_predump_options), .rounds = 1 }
 
@@ -528,6 +530,8 @@ struct decant_predump_report {
 	uint32_t threads;         /* of a final image */
 	uint32_t stops;
 	uint64_t pid;             /* as its own namespace has it, and the images' names */
+	/* Where the pages go, if not to dir, which has all the rest; NULL: to dir. */
+	struct decant_remote *to;
 	uint64_t pause_ns;        /* as in decant_capture_report */
 	uint64_t pauses_ns;
 	uint64_t total_ns;
@@ -816,3 +820,130 @@ const char *decant_version(void);
 }
 #endif
 #endif
+/* ----------------------------------------------------------- page servers */
+
+/*
+ * CRIU's page-server protocol, from both sides: memory images go over a
+ * connection while everything else stays where it is.
+ *
+ * TLS is as CRIU has it: certificates on both sides, no beginning in plain.
+ * All files are PEM.
+ */
+struct decant_tls {
+	uint32_t size;
+	uint32_t reserved;        /* 0 */
+	const char *cert, *key;   /* ours */
+	const char *ca;           /* the peer's must be signed by it */
+	const char *crl;          /* certificates that are not valid any more; NULL: none */
+	const char *name;         /* client: the server's must name it; NULL: any of ca */
+};
+#define DECANT_TLS_INIT { .size = sizeof(struct decant_tls) }
+
+/* A page server somewhere else: decant_predump_options.to. */
+struct decant_remote;
+
+struct decant_remote_options {
+	uint32_t size;
+	uint32_t header_bytes;    /* 24: CRIU up to 4.1, 32: since 4.2, 0: find out */
+	/*
+	 * A stream socket that is connected, which becomes the library's, or a
+	 * negative errno.  Called once for each image, on the calling thread.
+	 */
+	int (*connect)(void *arg);
+	void *arg;
+	const struct decant_tls *tls; /* NULL: plain */
+	uint64_t patience_ns;     /* with a silent peer; 0: a minute */
+};
+#define DECANT_REMOTE_OPTIONS_INIT { .size = sizeof(struct decant_remote_options) }
+
+/* Nothing is connected yet.  -EINVAL; -ENOTSUP: no TLS here; -ENOMEM. */
+DECANT_CHECK int decant_remote_open(struct decant *d, struct decant_remote **ret,
+				    const struct decant_remote_options *options);
+/* NULL is fine. */
+void decant_remote_close(struct decant_remote *r);
+
+enum decant_page_server_flags {
+	DECANT_PAGE_SERVER_ONCE = 1 << 0,    /* one connection, then end */
+	DECANT_PAGE_SERVER_CLEAN = 1 << 1,   /* remove first what a killed run left */
+	DECANT_PAGE_SERVER_SYNC = 1 << 2,    /* the client hears of the end when it is on the disk */
+	DECANT_PAGE_SERVER_DISCARD = 1 << 3, /* throw the pages away; for measuring */
+	DECANT_PAGE_SERVER_CHAIN = 1 << 4,   /* dir/1, dir/2, ...: see below */
+};
+
+/* One connection that has ended. */
+struct decant_page_connection {
+	uint32_t size;
+	int32_t error;            /* 0, or why nothing of it was kept */
+	uint64_t number;          /* 1, 2, ... as they came */
+	uint32_t pagemaps;
+	uint32_t header_bytes;    /* 24, 32; 0: it said nothing */
+	uint64_t present_pages, parent_pages;
+	uint64_t bytes;           /* received */
+	uint64_t time_ns;
+	uint32_t image;           /* with CHAIN: which; else 0 */
+	uint32_t reserved;
+	char peer[56];            /* its address, "" if it has none */
+	char message[168];        /* after an error: "what: why" */
+};
+
+struct decant_page_server_options {
+	uint32_t size;
+	uint32_t flags;           /* enum decant_page_server_flags */
+	const char *parent;       /* the images before these; NULL: none */
+	const struct decant_tls *tls; /* NULL: plain, and anybody who can connect may write */
+	uint32_t connections_max; /* at once; 0: 64, at most 256 */
+	uint32_t reserved;        /* 0 */
+	uint64_t patience_ns;     /* with a silent peer; 0: a minute */
+	uint64_t limit_bytes;     /* that one connection may store; 0: what the disk has */
+	/* Told of each, on the thread that is in decant_page_server_run(). */
+	void (*connection)(void *arg, const struct decant_page_connection *c);
+	void *arg;
+};
+#define DECANT_PAGE_SERVER_OPTIONS_INIT { .size = sizeof(struct decant_page_server_options) }
+
+struct decant_page_server_report {
+	uint32_t size;
+	int32_t error;            /* of the last connection that failed */
+	uint64_t connections;     /* that ended well, with an image */
+	uint64_t failed;
+	uint64_t refused;         /* too many at once */
+	uint64_t pagemaps, present_pages, parent_pages;
+	uint64_t bytes;
+};
+#define DECANT_PAGE_SERVER_REPORT_INIT { .size = sizeof(struct decant_page_server_report) }
+
+/*
+ * Takes memory images for dir: those of `criu dump --page-server` and of a
+ * predump with a decant_remote.  A connection may bring several processes; its
+ * pagemaps get their names when it is complete, and nothing is left of one that
+ * is not.  A pagemap that is there is replaced; two connections that bring the
+ * same process at the same time: the second is broken off.  Nothing that a peer
+ * says is trusted; memory is bounded, some 40 MiB, whatever comes.
+ *
+ * With CHAIN a connection that brings a process again makes a new image, in
+ * dir/2, dir/3, ..., whose parent is the one before.  Otherwise the parent of
+ * all is options.parent.
+ *
+ * listen_fd: a socket that listens; stays the caller's, and is made
+ * non-blocking.  dir may be NULL with DISCARD.
+ */
+struct decant_page_server;
+
+/*
+ * Makes dir if it is not there.  Errors: -EEXIST (what a killed run left),
+ * -EBUSY (somebody else writes it), -EINVAL, -ENOTSUP (no TLS here), ...
+ */
+DECANT_CHECK int decant_page_server_open(struct decant *d, struct decant_page_server **ret,
+					 const char *dir, int listen_fd,
+					 const struct decant_page_server_options *options);
+/* Serve until stopped, or with ONCE until one connection has ended.  report may be NULL. */
+DECANT_CHECK int decant_page_server_run(struct decant_page_server *s,
+					struct decant_page_server_report *report);
+/*
+ * No new connections; those that are there may end, or with now != 0 are broken
+ * off.  From any thread, and from signal handlers.
+ */
+void decant_page_server_stop(struct decant_page_server *s, int now);
+/* Not while it runs.  NULL is fine. */
+void decant_page_server_close(struct decant_page_server *s);
+

@@ -65,6 +65,7 @@ struct notify_job {
 	int fd;                  /* that sentences name */
 	int in, out;             /* our copies; -1: none */
 	uint64_t in_ino, out_ino;
+	int blind;               /* negative errno: the descriptors could not be looked at */
 	uint64_t asked_bytes;
 	uint64_t start_ns;
 	struct move move;

@@ -103,11 +103,20 @@ static void call_note_spliced(struct notify_job *job)
 	(void)pthread_mutex_unlock(&n->lock);
 }
 
+static void call_look(struct notify_job *job, int fd, struct policy_end *ret, uint64_t *ret_ino,
+		      int *ret_fd)
+{
+	int r = end_look(job->pidfd, fd, ret, ret_ino, ret_fd);
+
+	if (r < 0)
+		job->blind = r;
+}
+
 static void call_ends(struct notify_job *job, int in, int out)
 {
 	job->fd = out;
-	end_look(job->pidfd, in, &job->event.in, &job->in_ino, &job->in);
-	end_look(job->pidfd, out, &job->event.out, &job->out_ino, &job->out);
+	call_look(job, in, &job->event.in, &job->in_ino, &job->in);
+	call_look(job, out, &job->event.out, &job->out_ino, &job->out);
 	job->event.in.spliced = call_spliced(job->n, job->in_ino, false);
 	job->event.out.spliced = call_spliced(job->n, job->out_ino, true);
 }
@@ -122,7 +131,7 @@ static void call_vmsplice(struct notify_job *job)
 	job->fd = (int)a[0];
 	e->flags = (uint32_t)a[3];
 	e->n = job->is_32bit ? (uint32_t)a[2] : a[2];
-	end_look(job->pidfd, job->fd, &e->out, &job->out_ino, &job->out);
+	call_look(job, job->fd, &e->out, &job->out_ino, &job->out);
 	is_pipe = e->out.kind == KIND_PIPE || e->out.kind == KIND_FIFO;
 	if (is_pipe && !e->out.can_write) {
 		e->in = e->out;
@@ -167,45 +176,23 @@ static void call_event(struct notify_job *job)
 
 /* -------------------------------------------------------- what happens */
 
-/* A descriptor that we could not get a copy of, though it is there. */
-static bool call_lacks(const struct notify_job *job, const struct policy_end *e, uint64_t number)
-{
-	int fd = e->kind == KIND_BAD ? sys_pidfd_getfd(job->pidfd, (int)number, 0) : -1;
-
-	if (fd >= 0)
-		(void)sys_close(fd);
-	return e->kind == KIND_BAD && fd != -EBADF;
-}
-
 /*
  * For want of descriptors or memory of our own we do not know what the call is:
  * under a policy that would change it, it may not pass as it is.
  */
-static bool call_is_lost(const struct notify_job *job)
+static bool call_is_blind(const struct notify_job *job)
 {
 	const struct policy *p = &job->n->s->policy;
-	const struct policy_event *e = &job->event;
-	const uint64_t *a = job->args;
 	int error;
 
-	if (p->vmsplice == POLICY_WARN && e->call == CALL_VMSPLICE)
+	if (job->blind == 0)
 		return false;
-	if (policy_filter(p, false, e->call, &error) != FILTER_CATCH)
-		return false;
-	if (job->pidfd < 0)
-		return true;
-	switch (e->call) {
-	case CALL_VMSPLICE:
-		return call_lacks(job, &e->out, a[0]);
-	case CALL_SPLICE:
-		return call_lacks(job, &e->in, a[0]) || call_lacks(job, &e->out, a[2]);
-	case CALL_TEE:
-		return call_lacks(job, &e->in, a[0]) || call_lacks(job, &e->out, a[1]);
-	case CALL_SENDFILE:
-		return call_lacks(job, &e->in, a[1]) || call_lacks(job, &e->out, a[0]);
-	default:
-		return false;
-	}
+	if (job->blind != -ESRCH) /* killed: nobody hears the answer */
+		report_hole(job->n->s->report, "a %s on fd %d of process %d: the descriptor could "
+			    "not be looked at: %s", policy_call_name(job->event.call), job->fd,
+			    (int)job->tid, strerrordesc_np(-job->blind));
+	return !(p->vmsplice == POLICY_WARN && job->event.call == CALL_VMSPLICE) &&
+	       policy_filter(p, false, job->event.call, &error) == FILTER_CATCH;
 }
 
 static int64_t call_carry_out(struct notify_job *job)
@@ -213,7 +200,7 @@ static int64_t call_carry_out(struct notify_job *job)
 	if (job->verdict.action == ACTION_FAIL)
 		return -job->verdict.error;
 	if (job->verdict.action == ACTION_PASS)
-		return call_is_lost(job) ? -ENOMEM : MOVE_NATIVE;
+		return call_is_blind(job) ? -ENOMEM : MOVE_NATIVE;
 	notify_wait_init(job);
 	return job->verdict.action == ACTION_COPY ? notify_copy(job) : notify_vmsplice(job);
 }
@@ -310,6 +297,7 @@ void notify_call(struct notify_job *job)
 	/* Only what is asked for needs the number of the process. */
 	job->tgid = job->n->s->counted ? call_tgid(job->tid) : job->tid;
 	job->pidfd = call_pidfd(job);
+	job->blind = job->pidfd < 0 ? job->pidfd : 0;
 	if (job->pidfd >= 0)
 		call_event(job);
 	job->verdict = policy_decide(&job->n->s->policy, &job->event);

@@ -2,20 +2,31 @@
 # SPDX-License-Identifier: MIT
 # Process 1 of the virtual machine: makes it look like a machine, runs the job
 # with its words on the second serial line, and switches off.
-#	tools/vm/inside.sh DIRECTORY-OF-THE-VM DIRECTORY-OF-THE-KERNEL
+#	tools/vm/inside.sh DIRECTORY-OF-THE-VM DIRECTORY-OF-THE-KERNEL DIRECTORY...
+# The directories stay visible when they lie below /tmp.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C
 vm=$1
 kernel=$2
+shift 2
 
 mkdir -p /dev/pts /dev/shm /var/tmp /tmp /run
 mount -t devpts devpts /dev/pts
 mount -t tmpfs shm /dev/shm
 mount -t tmpfs run /run
 mkdir -p /run/lock
-# A disk as tests want it: ext4, O_DIRECT.
-mount -o discard /dev/vda /var/tmp
-chmod 1777 /dev/shm /var/tmp /tmp /run/lock
+mkdir -p /lib/modules
 mount --bind "$kernel/lib/modules" /lib/modules
+# A disk as tests want it: ext4, O_DIRECT.
+mkdir /run/host
+mount --bind / /run/host
+mount -o discard /dev/vda /var/tmp
+mkdir /var/tmp/tmp
+mount --bind /var/tmp/tmp /tmp
+chmod 1777 /dev/shm /var/tmp /tmp /run/lock
+for dir in "$@" "$vm"; do
+	[ -d "$dir" ] || { mkdir -p "$dir" && mount --bind "/run/host$dir" "$dir"; }
+done
+umount /run/host
 mount -t tmpfs cgroup /sys/fs/cgroup
 mkdir /sys/fs/cgroup/{unified,freezer}
 mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified

@@ -52,6 +52,7 @@ enum fact {
 	FACT_PIDFD_GETFD,
 	FACT_SOFT_DIRTY,
 	FACT_MAP_FILES,     /* /proc/PID/map_files opens what is mapped, deleted files too */
+	FACT_VMA_LIST,      /* vma_iter.h; tried anew by each vma_iter_open() */
 	FACT_MAX
 };
 

@@ -171,4 +171,9 @@ const struct fact_row fact_table[FACT_MAX] = {
 		.what = "shared memory of a process can be opened (/proc/PID/map_files)",
 		.probe = probe_map_files,
 	},
+	[FACT_VMA_LIST] = {
+		.name = "vma_list",
+		.what = "flags of a process's mappings without a look at its pages (BPF)",
+		.probe = probe_vma_list,
+	},
 };

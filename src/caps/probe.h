@@ -95,5 +95,6 @@ void probe_wp_holes(struct caps *c, struct probe *p);
 void probe_pidfd_getfd(struct caps *c, struct probe *p);
 void probe_soft_dirty(struct caps *c, struct probe *p);
 void probe_map_files(struct caps *c, struct probe *p);
+void probe_vma_list(struct caps *c, struct probe *p);
 
 #endif

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "caps/probe.h"
+#include "caps/vma_iter.h"
 #include "sys/proc.h"
 #include "sys/sys.h"
 #include "uapi/pagemap.h"
@@ -140,4 +141,19 @@ void probe_map_files(struct caps *c, struct probe *p)
 	else
 		probe_yes(p, 0, "opened a mapped memory file of this process");
 	(void)sys_munmap(page, PROBE_PAGE_BYTES);
+}
+
+void probe_vma_list(struct caps *c, struct probe *p)
+{
+	struct vma_iter v;
+	struct err err;
+	int r = vma_iter_open(&v, &err);
+
+	(void)c;
+	if (r < 0) {
+		probe_refused(p, r, "%s", err.text);
+		return;
+	}
+	vma_iter_close(&v);
+	probe_yes(p, 0, "a BPF iterator lists the mappings of this process");
 }

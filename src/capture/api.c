@@ -16,6 +16,7 @@
 
 #define CAPTURE_SAMPLE_PLAN_NS 200000000ull
 #define CAPTURE_NICE 10
+#define CAPTURE_SLICE_NS 100000ull         /* the shortest that the kernel gives */
 #define CAPTURE_FLAGS (DECANT_CAPTURE_ALL | DECANT_CAPTURE_BEST_EFFORT | \
 		       DECANT_CAPTURE_FILTER | DECANT_CAPTURE_ZSTD | DECANT_CAPTURE_UNSAFE | \
 		       DECANT_CAPTURE_YIELD)
@@ -217,7 +218,7 @@ static int capture_run(struct capture *c)
 		r = tracer_start(&c->tracer, &c->err);
 	/* Not the tracer: the target stands still for it. */
 	if (r >= 0 && (c->o->flags & DECANT_CAPTURE_YIELD))
-		(void)sys_nice_thread(CAPTURE_NICE);
+		(void)sys_yield_thread(CAPTURE_NICE, CAPTURE_SLICE_NS);
 	return r < 0 ? r : capture_strategy(c, strategy);
 }
 

@@ -48,7 +48,7 @@ static void look_facts(struct capture *c)
 int look_target(struct capture *c)
 {
 	struct err err;
-	int r = maps_read(c->t, MAPS_SMAPS, &c->before, &c->err);
+	int r = maps_learn(c->t, &c->before, &c->err);
 
 	if (r < 0)
 		return r;
@@ -125,9 +125,7 @@ static int look_private(struct capture *c, struct forecast_facts *f)
 			r = pages_scan(c->t, p->start, p->end, &found, &c->err);
 	}
 	f->private_bytes = ranges_bytes(&c->written);
-	for (size_t i = 0; i < c->before.n; i++)
-		f->huge_bytes += c->before.v[i].huge_bytes;
-	f->huge_bytes = min_u64(f->huge_bytes, f->private_bytes);
+	f->huge_bytes = min_u64(found.huge_bytes, f->private_bytes);
 	return r;
 }
 

@@ -3,7 +3,7 @@
  * The mappings (VMAs) of a process, and what can be done with each.
  * Not the pages in them: that is pages.h.
  *
- * smaps walks every page table and is slow: read it once, while the target
+ * What plain maps do not tell takes longer: maps_learn() once, while the target
  * runs; inside the stop read the plain maps and let maps_adopt() bring the
  * flags over.
  */
@@ -19,14 +19,15 @@
 #include "process/ranges.h"
 
 struct target;
+struct vma_bits;
 
 enum vma_flag {
 	VMA_READ = 1 << 0,
 	VMA_WRITE = 1 << 1,
 	VMA_EXEC = 1 << 2,
 	VMA_SHARED = 1 << 3,
-	/* from VmFlags; valid with VMA_KNOWN */
-	VMA_KNOWN = 1 << 4,      /* smaps was seen for this very mapping */
+	/* valid with VMA_KNOWN; the words are VmFlags of smaps */
+	VMA_KNOWN = 1 << 4,      /* they were seen for this very mapping */
 	VMA_DONTDUMP = 1 << 5,   /* dd */
 	VMA_DONTFORK = 1 << 6,   /* dc */
 	VMA_WIPEONFORK = 1 << 7, /* wf */
@@ -51,7 +52,6 @@ struct vma {
 	uint32_t flags;          /* enum vma_flag */
 	uint32_t page_size;      /* of hugetlb, else the base page size */
 	uint32_t name;           /* offset of the name in maps.names; 0: "" */
-	uint64_t huge_bytes;     /* AnonHugePages of smaps; 0 from plain maps */
 };
 
 struct maps {
@@ -72,10 +72,19 @@ void maps_free(struct maps *m);
  * -ESRCH: its memory is gone.
  */
 int maps_read(const struct target *t, enum maps_how how, struct maps *ret, struct err *reterr);
+/*
+ * The same with all flags: from the kernel's list (caps/vma_iter.h) where the
+ * process is large and there is that list, else from smaps, in whose reading
+ * the target cannot map or unmap anything.
+ */
+int maps_learn(const struct target *t, struct maps *ret, struct err *reterr);
+/* Pure: to plain maps, what records (struct vma_record, by address) tell. */
+void maps_take_records(struct maps *m, const struct vma_bits *bits, const void *records,
+		       size_t len);
 /* Pure: the same from text, ended by 0.  -EBADMSG. */
 int maps_parse(const char *text, enum maps_how how, struct maps *ret);
 /*
- * Pure: what old (read from smaps) knew of mappings that are the same in m, or
+ * Pure: what old knew of mappings that are the same in m, or
  * that overlap ones of old with the same access, sharing and file (they grew,
  * shrank or were merged), is taken over.  Those that are new stay without
  * VMA_KNOWN.

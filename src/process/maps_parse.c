@@ -267,10 +267,6 @@ static int maps_detail(struct vma *v, const char *at, const char *end)
 		if (!maps_decimal(&value, &n) || n < 4 || n > UINT32_MAX / 1024 || n & (n - 1))
 			return -EBADMSG;
 		v->page_size = (uint32_t)n * 1024;
-	} else if (maps_begins(at, "AnonHugePages:")) {
-		if (!maps_decimal(&value, &n) || n > UINT64_MAX / 1024)
-			return -EBADMSG;
-		v->huge_bytes = n * 1024;
 	} else if (maps_begins(at, "Anonymous:") || maps_begins(at, "Swap:")) {
 		if (!maps_decimal(&value, &n))
 			return -EBADMSG;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "sys/sys.h"
@@ -99,10 +100,26 @@ unsigned sys_cpus(void)
 	return n > 0 ? (unsigned)n : 1;
 }
 
-int sys_nice_thread(int nice)
+/* Of <linux/sched/types.h>, whose struct sched_param is libc's too. */
+struct mem_sched_attr {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+};
+#define MEM_SCHED_KEEP_POLICY 0x08
+
+int sys_yield_thread(int nice, uint64_t slice_ns)
 {
 	/* "Process" 0 is the calling thread: priorities are per thread on Linux. */
-	return WRAP_ONCE("setpriority", setpriority(PRIO_PROCESS, 0, nice));
+	int now = getpriority(PRIO_PROCESS, 0);
+	struct mem_sched_attr a = {
+		.size = sizeof(a), .flags = MEM_SCHED_KEEP_POLICY,
+		.nice = nice > now ? nice : now, .runtime = slice_ns,
+	};
+
+	return WRAP_ONCE("sched_setattr", (int)syscall(SYS_sched_setattr, 0, &a, 0));
 }
 
 int sys_thread_create(pthread_t *ret, const char *name, void *(*run)(void *), void *arg)

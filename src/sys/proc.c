@@ -74,6 +74,11 @@ int sys_procmap_query(int maps_fd, struct uapi_procmap_query *arg)
 	return WRAP_RETRY("procmap_query", ioctl(maps_fd, UAPI_PROCMAP_QUERY, arg));
 }
 
+int sys_bpf(int command, union bpf_attr *attr, unsigned size)
+{
+	return WRAP_RETRY("bpf", (int)syscall(SYS_bpf, command, attr, size));
+}
+
 long sys_number(long nr, long a, long b, long c, long d, long e, long f)
 {
 	return WRAP_ONCE("number", syscall(nr, a, b, c, d, e, f));

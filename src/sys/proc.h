@@ -16,6 +16,7 @@ struct uffdio_api;
 struct uffdio_range;
 struct uffdio_register;
 struct uapi_procmap_query;
+union bpf_attr;
 
 int sys_pidfd_open(pid_t pid, unsigned flags);
 /* A copy of its descriptor fd, with O_CLOEXEC. */
@@ -32,6 +33,8 @@ int sys_pagemap_scan(int pagemap_fd, struct pm_scan_arg *arg);
 
 /* <uapi/procmap.h>; 0, -ENOENT: no such mapping. */
 int sys_procmap_query(int maps_fd, struct uapi_procmap_query *arg);
+/* <linux/bpf.h>; what the command gives: a descriptor (with O_CLOEXEC) or 0. */
+int sys_bpf(int command, union bpf_attr *attr, unsigned size);
 /*
  * The call of that number, made for a process that cannot make it itself.
  * EINTR: return.

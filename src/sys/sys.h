@@ -158,6 +158,8 @@ int sys_sigmask(int how, const sigset_t *set, sigset_t *ret_old);
 int sys_sigtimedwait(const sigset_t *set, siginfo_t *ret, const struct timespec *timeout);
 /* CLOCK_MONOTONIC; cannot fail, nothing is injected. */
 uint64_t sys_clock_ns(void);
+/* CLOCK_REALTIME, likewise. */
+uint64_t sys_real_ns(void);
 /* CPU time of the calling thread, of the process; likewise. */
 uint64_t sys_thread_cpu_ns(void);
 uint64_t sys_process_cpu_ns(void);
@@ -196,8 +198,12 @@ int sys_mincore(void *addr, size_t len, unsigned char *vec);
 int sys_cachestat(int fd, struct cachestat_range *range, struct cachestat *ret, unsigned flags);
 int sys_getrlimit(int resource, struct rlimit *ret);
 pid_t sys_getpid(void);
-/* Of the calling thread: 19 is the lowest priority. */
-int sys_nice_thread(int nice);
+/*
+ * The calling thread gives way: that nice value where its own is lower, and
+ * slices of so many ns, so that whoever wakes up need not wait for the end of a
+ * long one (Linux 6.12 and later, sched_attr(7); ignored by others).
+ */
+int sys_yield_thread(int nice, uint64_t slice_ns);
 /* CPUs that this thread may run on, at least 1; cannot fail. */
 unsigned sys_cpus(void);
 

@@ -404,7 +404,8 @@ static bool is_wrong(enum fact f, enum fact_state honest, enum fact_state got)
 /* Not system calls, or their results: there is nothing to go on with. */
 static bool gives_up_on_eintr(const char *name)
 {
-	return strcmp(name, "aligned_alloc") == 0 || strcmp(name, "uring_send_zc") == 0;
+	return strcmp(name, "aligned_alloc") == 0 || strcmp(name, "realloc") == 0 ||
+	       strcmp(name, "uring_send_zc") == 0;
 }
 
 /* Fail the Nth call while this fact is asked for, until none is left to fail. */

@@ -173,7 +173,6 @@ static void test_smaps(void)
 	is_int(maps_parse(smaps_text, MAPS_SMAPS, &m), 0, "parsed");
 	is_int(m.n, 7, "all of them");
 	is_int(m.v[0].flags, RW | VMA_KNOWN | VMA_DONTDUMP | VMA_ANON, "dd, with pages");
-	is_int(m.v[0].huge_bytes, 4096 << 10, "in huge pages");
 	is_int(m.v[1].flags, RW | VMA_KNOWN | VMA_DONTFORK | VMA_WIPEONFORK | VMA_ANON,
 	       "dc, wf, all swapped");
 	is_int(m.v[2].flags, RW | VMA_SHARED | VMA_FILE | VMA_KNOWN | VMA_IO, "io, shared");

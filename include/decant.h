@@ -506,6 +506,8 @@ struct decant_predump_round {
 	uint64_t time_ns;
 };
 
+struct decant_remote;
+
 struct decant_predump_options {
 	uint32_t size;
 	uint32_t flags;           /* enum decant_predump_flags */
@@ -517,8 +519,8 @@ struct decant_predump_options {
 	int (*progress)(void *arg, const struct decant_capture_progress *p);
 	int (*round)(void *arg, const struct decant_predump_round *r);
 	void *arg;
-struct decant_remote;
-
+	/* Where the pages go, if not to dir, which has all the rest; NULL: to dir. */
+	struct decant_remote *to;
 };
 #define DECANT_PREDUMP_OPTIONS_INIT { .size = sizeof(struct decant_predump_options), .rounds = 1 }
 
@@ -530,8 +532,6 @@ struct decant_predump_report {
 	uint32_t threads;         /* of a final image */
 	uint32_t stops;
 	uint64_t pid;             /* as its own namespace has it, and the images' names */
-	/* Where the pages go, if not to dir, which has all the rest; NULL: to dir. */
-	struct decant_remote *to;
 	uint64_t pause_ns;        /* as in decant_capture_report */
 	uint64_t pauses_ns;
 	uint64_t total_ns;
@@ -756,70 +756,6 @@ DECANT_CHECK int decant_images_diff(struct decant_images *a, struct decant_image
 				    int (*fn)(void *arg, const struct decant_images_change *c),
 				    void *arg);
 
-/* ---------------------------------------------------------------- running */
-
-/*
- * Runs an unmodified program under another semantic of vmsplice(2) and of
- * splice(2) and its like, and counts what it does with them.  Not a sandbox: a
- * program that wants to evade it can.
- */
-enum decant_mechanism {
-	DECANT_MECHANISM_AUTO = 0,    /* by need; result.mechanism says which */
-	DECANT_MECHANISM_TRACE = 1,   /* ptrace: the kernel carries out another call; exact */
-	DECANT_MECHANISM_NOTIFY = 2,  /* seccomp: leaves the program to other tracers */
-	DECANT_MECHANISM_PRELOAD = 3, /* fast; dynamically linked programs only */
-};
-
-enum decant_report {
-	DECANT_REPORT_NONE = 0,
-	DECANT_REPORT_TEXT = 1,
-	DECANT_REPORT_JSON = 2,
-};
-
-struct decant_run_options {
-	uint32_t size;
-	uint32_t mechanism;       /* enum decant_mechanism */
-	uint32_t report;          /* enum decant_report */
-	/*
-	 * Words with commas.  One of legacy, warn, copy-v1, copy-v2, deny for
-	 * vmsplice; and stable, audit, nowait=ideal, nowait=kernel.
-	 */
-	const char *policy;
-	/* Called on a thread of ours: policy warn's lines, as things happen. */
-	void (*line)(void *arg, const char *text);
-	/* Called on a thread of ours when the program has its number. */
-	void (*started)(void *arg, pid_t pid);
-	void *arg;
-};
-#define DECANT_RUN_OPTIONS_INIT { .size = sizeof(struct decant_run_options) }
-
-struct decant_run_result {
-	uint32_t size;
-	int32_t status;           /* of the program, as waitpid() has it */
-	uint64_t calls;           /* that were counted */
-	char *report;             /* the caller's to free(); NULL: none was asked for */
-	char mechanism[16];       /* "none": the kernel's filter alone, or nothing at all */
-	char message[168];        /* after an error: "what: why" */
-};
-#define DECANT_RUN_RESULT_INIT { .size = sizeof(struct decant_run_result) }
-
-/*
- * Run argv[0] (found as by execvp) with the caller's environment, descriptors
- * and signal mask, and wait until nobody is left who needs the supervisor: the
- * program and all that it started.  0, and *ret; or a negative errno with
- * ret->message: -EINVAL (options, policy), -ENOTSUP (the mechanism cannot do
- * that), -ENOENT, -EACCES and others of the exec, -EPERM, -ENOMEM.
- */
-DECANT_CHECK int decant_run(const struct decant_run_options *options, const char *const *argv,
-			    struct decant_run_result *ret);
-
-/* "0.1.0" */
-const char *decant_version(void);
-
-#ifdef __cplusplus
-}
-#endif
-#endif
 /* ----------------------------------------------------------- page servers */
 
 /*
@@ -947,3 +883,67 @@ void decant_page_server_stop(struct decant_page_server *s, int now);
 /* Not while it runs.  NULL is fine. */
 void decant_page_server_close(struct decant_page_server *s);
 
+/* ---------------------------------------------------------------- running */
+
+/*
+ * Runs an unmodified program under another semantic of vmsplice(2) and of
+ * splice(2) and its like, and counts what it does with them.  Not a sandbox: a
+ * program that wants to evade it can.
+ */
+enum decant_mechanism {
+	DECANT_MECHANISM_AUTO = 0,    /* by need; result.mechanism says which */
+	DECANT_MECHANISM_TRACE = 1,   /* ptrace: the kernel carries out another call; exact */
+	DECANT_MECHANISM_NOTIFY = 2,  /* seccomp: leaves the program to other tracers */
+	DECANT_MECHANISM_PRELOAD = 3, /* fast; dynamically linked programs only */
+};
+
+enum decant_report {
+	DECANT_REPORT_NONE = 0,
+	DECANT_REPORT_TEXT = 1,
+	DECANT_REPORT_JSON = 2,
+};
+
+struct decant_run_options {
+	uint32_t size;
+	uint32_t mechanism;       /* enum decant_mechanism */
+	uint32_t report;          /* enum decant_report */
+	/*
+	 * Words with commas.  One of legacy, warn, copy-v1, copy-v2, deny for
+	 * vmsplice; and stable, audit, nowait=ideal, nowait=kernel.
+	 */
+	const char *policy;
+	/* Called on a thread of ours: policy warn's lines, as things happen. */
+	void (*line)(void *arg, const char *text);
+	/* Called on a thread of ours when the program has its number. */
+	void (*started)(void *arg, pid_t pid);
+	void *arg;
+};
+#define DECANT_RUN_OPTIONS_INIT { .size = sizeof(struct decant_run_options) }
+
+struct decant_run_result {
+	uint32_t size;
+	int32_t status;           /* of the program, as waitpid() has it */
+	uint64_t calls;           /* that were counted */
+	char *report;             /* the caller's to free(); NULL: none was asked for */
+	char mechanism[16];       /* "none": the kernel's filter alone, or nothing at all */
+	char message[168];        /* after an error: "what: why" */
+};
+#define DECANT_RUN_RESULT_INIT { .size = sizeof(struct decant_run_result) }
+
+/*
+ * Run argv[0] (found as by execvp) with the caller's environment, descriptors
+ * and signal mask, and wait until nobody is left who needs the supervisor: the
+ * program and all that it started.  0, and *ret; or a negative errno with
+ * ret->message: -EINVAL (options, policy), -ENOTSUP (the mechanism cannot do
+ * that), -ENOENT, -EACCES and others of the exec, -EPERM, -ENOMEM.
+ */
+DECANT_CHECK int decant_run(const struct decant_run_options *options, const char *const *argv,
+			    struct decant_run_result *ret);
+
+/* "0.1.0" */
+const char *decant_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -70,10 +70,13 @@ static int predump_ask(struct core_job *job)
 	ask.flags = o.flags;
 	ask.timeout_ns = o.timeout_ns;
 	ask.rate_bytes = o.rate_bytes;
+	ask.mode = o.mode;
 	if (c->o.stop)
 		ask.what = KEEPER_STOP;
 	else
 		r = keeper_path(ask.dir, sizeof(ask.dir), c->o.dir);
+	if (r >= 0 && c->o.parent)
+		r = keeper_path(ask.parent, sizeof(ask.parent), c->o.parent);
 	if (r < 0)
 		return predump_failed(c, r, "--dir: its name is too long");
 	r = keeper_send(c->keeper_fd, &ask, &e);
@@ -125,9 +128,10 @@ static int predump_find(struct predump *c)
 	/* What is wrong with the process is told better by who opens it. */
 	if ((r == -ENOENT || r == -ESRCH) && !c->o.stop)
 		return 0;
-	if (r >= 0 && (c->o.rounds_text || c->o.track || c->o.unsafe || c->o.mask))
+	if (r >= 0 && (c->o.rounds_text || c->o.track || c->o.unsafe || c->o.mask ||
+		       c->o.tree))
 		r = err_set(&e, -EINVAL, "PID %d: is watched, one image at a time: --rounds, "
-			    "--track, --unsafe and --mask are not for that", (int)c->o.pid);
+			    "--track, --tree, --unsafe and --mask are not for that", (int)c->o.pid);
 	if (r < 0)
 		predump_result_fail(&c->result, r, e.text);
 	return r;

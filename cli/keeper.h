@@ -24,9 +24,10 @@ enum keeper_what { KEEPER_IMAGE, KEEPER_STOP };
 struct keeper_ask {
 	uint32_t magic, what;    /* enum keeper_what */
 	uint32_t flags;          /* enum decant_predump_flags */
-	uint32_t reserved;
+	uint32_t mode;           /* enum decant_predump_mode */
 	uint64_t timeout_ns, rate_bytes;
 	char dir[4000];          /* absolute */
+	char parent[4000];       /* the same; "": as it follows */
 };
 
 enum keeper_kind { KEEPER_PROGRESS, KEEPER_DONE };

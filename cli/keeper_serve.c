@@ -78,6 +78,7 @@ static int keeper_begin(struct keeper *k)
 	predump_options_library(k->o, &p);
 	p.flags &= DECANT_PREDUMP_UNSAFE;
 	p.rounds = DECANT_PREDUMP_AUTO;
+	p.parent = NULL;
 	k->target_fd = pidfd_open(k->o->pid, 0);
 	if (k->target_fd < 0)
 		return -errno;
@@ -101,6 +102,9 @@ static void keeper_do(struct keeper *k, struct keeper_ask *ask)
 	o.flags = ask->flags;
 	o.timeout_ns = ask->timeout_ns;
 	o.rate_bytes = ask->rate_bytes;
+	o.mode = ask->mode;
+	ask->parent[sizeof(ask->parent) - 1] = '\0';
+	o.parent = ask->parent[0] ? ask->parent : NULL;
 	o.progress = keeper_progress;
 	o.round = keeper_round;
 	o.arg = k;

@@ -11,6 +11,7 @@
 #define PREDUMP_ROUNDS_MAX 200
 
 static const char *const predump_tracks[] = { "auto", "wp", "soft-dirty", NULL };
+static const char *const predump_modes[] = { "auto", "read", "vmsplice", NULL };
 static const char *const predump_leaves[] = { "running", "stopped", NULL };
 
 #define AT(member) OPTION_AT(predump_options, member)
@@ -18,6 +19,9 @@ static const char *const predump_leaves[] = { "running", "stopped", NULL };
 const struct option_row predump_option_rows[] = {
 	{ 'D', "dir", "DIR", false, OPTION_TEXT, AT(dir), NULL, 0,
 	  "where the images go: one into DIR, several into DIR/1, DIR/2, ..." },
+	{ 0, "parent", "DIR", false, OPTION_TEXT, AT(parent), NULL, 0,
+	  "an earlier image of the process, which becomes the first one's parent: pages that are "
+	  "the same there are not written again" },
 	{ 'r', "rounds", "N", false, OPTION_TEXT, AT(rounds_text), NULL, 0,
 	  "make so many images while it runs (default 1), or auto: until little is left to write" },
 	{ 0, "final", NULL, false, OPTION_FLAG, AT(final), NULL, 0,
@@ -32,6 +36,11 @@ const struct option_row predump_option_rows[] = {
 	  "end --watch; no image is made" },
 	{ 0, "track", "HOW", false, OPTION_CHOICE, AT(track), predump_tracks, 0,
 	  "how written pages are found: auto (default), wp or soft-dirty" },
+	{ 0, "mode", "HOW", false, OPTION_CHOICE, AT(mode), predump_modes, 0,
+	  "how pages are read: auto (default), read (a copy; the process is not stopped for it) or "
+	  "vmsplice (without a copy, from a fork of the process, which stops for that)" },
+	{ 0, "tree", NULL, false, OPTION_FLAG, AT(tree), NULL, 0,
+	  "the process and all its descendants; with --final of one instant" },
 	{ 't', "timeout", "DURATION", false, OPTION_TIME, AT(timeout_ns), NULL, 0,
 	  "give up when it is not done after so long" },
 	{ 0, "limit-rate", "RATE", false, OPTION_RATE, AT(rate_bytes), NULL, 0,
@@ -78,10 +87,12 @@ static int predump_rounds(struct predump_options *o, struct err *e)
 
 static int predump_check(const struct predump_options *o, struct err *e)
 {
-	if (o->stop && (o->dir || o->final || o->rounds_text || o->watch_ns))
+	if (o->stop && (o->dir || o->parent || o->final || o->rounds_text || o->watch_ns))
 		return err_set(e, -EINVAL, "--stop: makes no image");
 	if (o->stop)
 		return 0;
+	if (o->watch_ns && o->tree)
+		return err_set(e, -EINVAL, "--watch and --tree: one process is watched");
 	if (o->watch_ns && (o->final || o->rounds_text))
 		return err_set(e, -EINVAL, "--watch: begins with one image");
 	if (!o->dir || !o->dir[0])
@@ -130,9 +141,12 @@ void predump_options_library(const struct predump_options *o, struct decant_pred
 		     (o->leave ? DECANT_PREDUMP_STOPPED : 0u) |
 		     (o->clean ? DECANT_PREDUMP_CLEAN : 0u) |
 		     (o->sync ? DECANT_PREDUMP_SYNC : 0u) |
+		     (o->tree ? DECANT_PREDUMP_TREE : 0u) |
 		     (o->unsafe ? DECANT_PREDUMP_UNSAFE : 0u);
 	ret->rounds = o->rounds;
 	ret->track = o->track;
+	ret->parent = o->parent;
+	ret->mode = o->mode;
 	ret->timeout_ns = o->timeout_ns;
 	ret->rate_bytes = o->rate_bytes;
 }

@@ -14,13 +14,15 @@
 struct predump_options {
 	pid_t pid;
 	const char *dir;
+	const char *parent;        /* NULL: none */
 	const char *rounds_text;   /* NULL: 1, or auto with --final */
 	uint32_t rounds;
 	uint32_t track;            /* enum decant_track */
+	uint32_t mode;             /* enum decant_predump_mode */
 	uint32_t leave;            /* 0: running, 1: stopped */
 	uint64_t timeout_ns, rate_bytes; /* 0: not said */
 	uint64_t watch_ns;         /* 0: no watcher */
-	bool stop, final, clean, sync, unsafe;
+	bool stop, final, tree, clean, sync, unsafe;
 	int progress_fd;           /* OPTION_FD_NONE: the bar; -1: none */
 	const char *mask;
 	bool json, quiet, verbose, help;

@@ -54,6 +54,8 @@ void predump_report_print(FILE *f, const struct predump_result *result,
 	(void)fprintf(f, "%s\n", o->final && o->leave ? ", and is stopped now" : "");
 	for (size_t i = 0; i < result->images_n && o->verbose; i++)
 		predump_print_image(f, &result->images[i]);
+	if (o->verbose && r->mode[0])
+		(void)fprintf(f, "  the last one by %s: %s\n", r->mode, r->mode_why);
 	if (r->unreadable_bytes)
 		(void)fprintf(f, "  %s could not be read and are missing\n",
 			      text_bytes(bytes, r->unreadable_bytes));
@@ -83,6 +85,10 @@ static void predump_json_report(struct json *j, const struct decant_predump_repo
 	json_member_u64(j, "images", r->images);
 	json_member_bool(j, "numbered", r->numbered);
 	json_member_string(j, "tracking", r->tracking[0] ? r->tracking : NULL);
+	json_member_string(j, "mode", r->mode[0] ? r->mode : NULL);
+	json_member_string(j, "mode_why", r->mode_why[0] ? r->mode_why : NULL);
+	json_member_u64(j, "processes", r->processes);
+	json_member_bool(j, "frozen", r->frozen);
 	json_member_u64(j, "threads", r->threads);
 	json_member_u64(j, "mappings", r->mappings);
 	json_member_u64(j, "stops", r->stops);
@@ -138,6 +144,8 @@ static const char *predump_advice(int error, const struct predump_options *o)
 	/* These sentences say themselves what can be done. */
 	case -EPERM:
 	case -ENOTSUP:
+	case -ESTALE:
+	case -EMLINK:
 	case -ESRCH:
 	case -EINVAL:
 	case -ECANCELED:

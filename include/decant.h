@@ -486,12 +486,24 @@ enum decant_predump_flags {
 	DECANT_PREDUMP_CLEAN = 1 << 2,   /* remove first what a killed run left in the directory */
 	DECANT_PREDUMP_SYNC = 1 << 3,    /* an image is done when it is on the disk */
 	DECANT_PREDUMP_UNSAFE = 1 << 4,  /* as DECANT_CAPTURE_UNSAFE */
+	DECANT_PREDUMP_TREE = 1 << 5,    /* the target's descendants, too: all of one instant */
 };
 
 enum decant_track {
 	DECANT_TRACK_AUTO = 0,
 	DECANT_TRACK_WP = 1,             /* asynchronous write protection; one stop to begin with */
 	DECANT_TRACK_SOFT_DIRTY = 2,     /* no stop; CRIU can go on from it */
+};
+
+/* How pages are read. */
+enum decant_predump_mode {
+	DECANT_PREDUMP_MODE_AUTO = 0,
+	DECANT_PREDUMP_READ = 1,         /* copied from the process, which is not stopped for it */
+	/*
+	 * A stop for as long as a fork takes, then without a copy from a shadow of it: an
+	 * image is then of one instant, but for memory that is not inherited.
+	 */
+	DECANT_PREDUMP_VMSPLICE = 2,
 };
 
 /* decant_predump_options.rounds: until little is left, or no less. */
@@ -521,6 +533,13 @@ struct decant_predump_options {
 	void *arg;
 	/* Where the pages go, if not to dir, which has all the rest; NULL: to dir. */
 	struct decant_remote *to;
+	/*
+	 * The directory of an earlier image, which becomes the parent of the first one: the
+	 * pages that are as they are there are not written again.  NULL: none.
+	 */
+	const char *parent;
+	uint32_t mode;            /* enum decant_predump_mode */
+	uint32_t reserved;        /* 0 */
 };
 #define DECANT_PREDUMP_OPTIONS_INIT { .size = sizeof(struct decant_predump_options), .rounds = 1 }
 
@@ -544,6 +563,10 @@ struct decant_predump_report {
 	uint64_t unreadable_bytes;/* were there and could not be read */
 	char tracking[16];        /* "wp", "soft-dirty", "" */
 	char message[168];        /* after an error: "what: why" */
+	char mode[16];            /* how the last image was read: "read", "vmsplice" */
+	char mode_why[136];       /* and why so */
+	uint32_t processes;       /* in the last image */
+	uint32_t frozen;          /* 1: by their cgroup, for the final image of a tree */
 };
 #define DECANT_PREDUMP_REPORT_INIT { .size = sizeof(struct decant_predump_report) }
 

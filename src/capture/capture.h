@@ -156,6 +156,9 @@ int capture_keep_fixed(struct capture *c);
 int capture_place(struct capture *c);
 int capture_finish(struct capture *c);
 
+/* fork.c: kill the shadow; where the target would see it, another stop takes it away. */
+int capture_shadow_end(struct capture *c);
+
 /* The strategies. */
 int capture_precopy(struct capture *c, bool *ret_diverges);
 int capture_fork(struct capture *c);

@@ -61,7 +61,7 @@ static int fork_reap(void *arg)
 	return r;
 }
 
-static int fork_end(struct capture *c)
+int capture_shadow_end(struct capture *c)
 {
 	(void)tracer_run(c->tracer, fork_kill, c);
 	return c->shadow.ns_pid ? capture_in_tracer(c, fork_reap, c) : 0;
@@ -170,7 +170,7 @@ int capture_fork(struct capture *c)
 		r = err_set(&c->err, -ESRCH, "the shadow of process %d was killed (out of memory?)",
 			    (int)c->t->pid);
 	/* A target that has exited takes its zombie along. */
-	ended = fork_end(c);
+	ended = capture_shadow_end(c);
 	return r >= 0 && ended < 0 && !target_gone(c->t) ? ended : r;
 }
 

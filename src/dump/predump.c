@@ -14,7 +14,6 @@
 #define PREDUMP_FLAGS (DECANT_PREDUMP_FINAL | DECANT_PREDUMP_STOPPED | DECANT_PREDUMP_CLEAN | \
 		       DECANT_PREDUMP_SYNC | DECANT_PREDUMP_UNSAFE)
 #define PREDUMP_ROUNDS_MAX 200       /* a chain may have 256 levels */
-#define PREDUMP_AUTO_MAX 30
 #define PREDUMP_ENOUGH_BYTES (128ull << 10)
 #define PREDUMP_SHRINK_NUM 7         /* less than 7/10 of the round before */
 #define PREDUMP_SHRINK_DEN 10
@@ -118,7 +117,7 @@ static int predump_sort(struct predump *p)
 }
 
 /* Listed is what the next round may leave out, if nobody writes to it. */
-static int predump_account(struct predump *p)
+int predump_account(struct predump *p)
 {
 	int r = ranges_union(&p->known, &p->present, &p->parent);
 
@@ -130,43 +129,66 @@ static int predump_account(struct predump *p)
 	return r < 0 ? predump_fail(p, r, "account of the pages") : 0;
 }
 
-static int predump_image(struct predump *p, struct dir *d, uint64_t begin_ns)
+static int predump_image(struct predump *p, struct dir *d, bool shadow)
 {
-	struct predump_from from = { predump_gather, p, "rounds" };
+	struct predump_from from = {
+		.gather = shadow ? predump_shadow_gather : predump_gather, .arg = p,
+		.phase = "rounds", .own = shadow ? &p->own : NULL,
+		/* What goes by pipes nobody compares. */
+		.shadow = shadow && !p->base,
+	};
+	uint64_t before = p->report->last_pages;
 	int r = predump_sort(p);
 
 	if (r < 0)
 		return p->c.err.text[0] ? r : predump_fail(p, r, "what is there");
-	p->report->last_pages = p->report->parent_pages = 0;
 	r = predump_write(p, d, DIR_PROCESS, p->id, &p->present, &p->parent, &from);
 	/* A page of another program under the same number is worse than none. */
 	if (r >= 0 && (target_gone(p->c.t) || target_execed(p->c.t)))
 		r = err_set(&p->c.err, -ESRCH, "process %d: has ended, or executed another program",
 			    (int)p->c.t->pid);
-	if (r >= 0)
-		r = predump_commit(p, d, begin_ns, false);
-	p->last_bytes = ranges_bytes(&p->present);
-	return r < 0 ? r : predump_account(p);
+	p->last_bytes = (p->report->last_pages - before) * CRIU_PAGE;
+	return r;
 }
 
-int predump_round(struct predump *p)
+int predump_round_in(struct predump *p, struct dir *d)
 {
-	uint64_t begin_ns = sys_clock_ns();
 	bool first = p->images == 0;
-	struct dir *d = NULL;
-	int r = predump_begin(p, &d);
+	int r = predump_parent_open(p), shadow = 0, ended;
 
 	if (r >= 0)
 		r = predump_scope(p, true);
 	/* Later, what is new comes whole once more, which is right whatever it was. */
 	if (r >= 0 && first && p->c.track)
 		r = predump_arm(p);
-	if (r >= 0 && p->c.track)
+	if (r >= 0)
+		r = shadow = predump_shadow_wanted(p);
+	if (r > 0)
+		r = predump_shadow_round(p);
+	else if (r == 0 && p->c.track)
 		r = predump_scan(p, true);
 	if (r >= 0 && !first && p->c.track)
 		r = predump_arm(p);
 	if (r >= 0)
-		r = predump_image(p, d, begin_ns);
+		r = predump_image(p, d, shadow > 0);
+	ended = predump_shadow_end(p);
+	predump_parent_close(p);
+	return r >= 0 && ended < 0 ? ended : r;
+}
+
+int predump_round(struct predump *p)
+{
+	uint64_t begin_ns = sys_clock_ns();
+	struct dir *d = NULL;
+	int r = predump_begin(p, &d);
+
+	p->report->last_pages = p->report->parent_pages = 0;
+	if (r >= 0)
+		r = predump_round_in(p, d);
+	if (r >= 0)
+		r = predump_commit(p, d, begin_ns, false);
+	if (r >= 0)
+		r = predump_account(p);
 	dir_close(d);
 	return r;
 }
@@ -223,6 +245,10 @@ int predump_check_options(struct decant *d, const struct decant_target *t,
 	if (o->rounds > PREDUMP_ROUNDS_MAX && o->rounds != DECANT_PREDUMP_AUTO)
 		return err_set(&d->err, -EINVAL, "options: more than %d rounds",
 			       PREDUMP_ROUNDS_MAX);
+	if (o->mode > DECANT_PREDUMP_VMSPLICE)
+		return err_set(&d->err, -EINVAL, "options: unknown mode");
+	if (o->parent && o->to)
+		return err_set(&d->err, -EINVAL, "options: a page server has the parent itself");
 	if (t->d != d)
 		return err_set(&d->err, -EINVAL, "target: was opened by another engine");
 	return 0;
@@ -255,6 +281,8 @@ void predump_init(struct predump *p, struct decant *d, struct decant_target *t, 
 							    t->target->pid),
 		.last_bytes = UINT64_MAX,
 	};
+	p->shared = &p->shared_own;
+	p->room = &p->room_own;
 	p->c = (struct capture){
 		.d = d, .caps = d->caps, .t = t->target,
 		.o = &p->capture_options, .report = &p->capture_report,
@@ -265,6 +293,7 @@ void predump_init(struct predump *p, struct decant *d, struct decant_target *t, 
 		p->c.deadline_ns = p->c.begin_ns + o->timeout_ns;
 	rep->numbered = p->numbered;
 	rep->pid = p->id;
+	rep->processes = 1;
 }
 
 void predump_deinit(struct predump *p)
@@ -272,11 +301,12 @@ void predump_deinit(struct predump *p)
 	struct capture *c = &p->c;
 	struct ranges *all[] = {
 		&p->known, &p->lost, &p->written, &p->there, &p->present, &p->parent, &p->bad,
-		&p->tmp, &p->tmp2, &p->early, &c->pinned, &c->again, &c->unreadable, &c->there,
+		&p->tmp, &p->tmp2, &p->early, &p->same, &p->own, &c->pinned, &c->again, &c->unreadable, &c->there,
 		&c->tmp, &c->tmp2,
 	};
 
-	predump_shared_free(p);
+	predump_shared_free(&p->shared_own);
+	predump_parent_close(p);
 	track_close(c->track);
 	tracer_stop(c->tracer);
 	stop_free(&c->stop);

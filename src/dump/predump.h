@@ -20,7 +20,16 @@
 #include "capture/capture.h"
 #include "decant.h"
 #include "dump/dir.h"
+#include "dump/remote.h"
 #include "process/ranges.h"
+
+#define PREDUMP_AUTO_MAX 30          /* rounds */
+/*
+ * What a stop keeps in memory, of all processes together: with the buffers of
+ * the writer that is all that decant needs, whatever the size of the target.
+ */
+#define PREDUMP_KEEP_BYTES (16ull << 20)
+#define PREDUMP_EARLY_BYTES (8ull << 20)  /* of it, kept right before the stop */
 
 /* A mapping, or the part of one, whose pages belong in the images. */
 struct predump_part {
@@ -29,10 +38,41 @@ struct predump_part {
 	bool tracked;            /* else each image has all of it */
 	bool fixed;              /* [vdso]: all of it, and it never changes */
 	bool file;               /* pages that are the file's do not belong there */
+	bool alone;              /* a shadow does not have it */
 };
 
-struct predump_shared;
-struct predump_piece;
+struct predump_parent;
+
+/* How the stop of a final image gets at its pages. */
+enum predump_how {
+	PREDUMP_KEEP,            /* copied into memory, written later */
+	PREDUMP_SHADOW,          /* left to a shadow, written later */
+	PREDUMP_HOLD,            /* written while it stands still */
+};
+
+/* An object of shared memory, by its inode. */
+struct predump_object {
+	uint64_t dev, ino, id;
+	struct ranges listed;    /* offsets in it */
+};
+
+/* A piece of it. */
+struct predump_piece {
+	size_t object;
+	uint64_t start, end;     /* offsets in it */
+	struct predump *p;       /* whose mapping shows it */
+	size_t vma;
+	unsigned char *data;     /* kept; NULL: still to be read */
+};
+
+/* Shared memory of a stop: each object once, whoever maps it. */
+struct predump_shared {
+	struct predump_object *objects;
+	size_t objects_n, objects_size;
+	struct predump_piece *pieces;
+	size_t pieces_n, pieces_size;
+	uint64_t bytes;
+};
 
 struct predump {
 	struct decant *d;
@@ -58,13 +98,23 @@ struct predump {
 	struct ranges written, there, present, parent, bad;
 	struct ranges tmp, tmp2;
 
+	struct predump_parent *base; /* of the first image, if one was given */
+	struct ranges same;      /* of what is written: as the parent has it */
+
+	/* Of a shadow. */
+	bool shadowed;           /* c.shadow is there */
+	struct ranges own;       /* what it has not: from the process itself, or kept */
+	uint64_t shadow_ns;      /* the stop that the last one took */
+
 	/* Of the stop. */
+	enum predump_how how;
+	uint64_t *room, room_own;/* bytes that may still be kept */
+	bool held;               /* it goes on when all is written */
 	struct ranges early;     /* kept right before it */
+	uint64_t early_ns;       /* what that took */
 	size_t early_n, late_n;  /* pieces of c.keep that end there: of it, and of the stop's own */
-	struct predump_shared *shared;
-	size_t shared_n, shared_size;
-	struct predump_piece *pieces;
-	size_t pieces_n, pieces_size;
+	struct predump_shared *shared, shared_own;
+	struct predump *next;    /* of a tree */
 };
 
 int predump_fail(struct predump *p, int code, const char *what);
@@ -83,6 +133,10 @@ int predump_check_dir(struct decant *d, const char *dir);
 /* Look at the target and begin to track. */
 int predump_prepare(struct predump *p);
 int predump_round(struct predump *p);
+/* Of a round, what is done for each process: into d, which the caller commits. */
+int predump_round_in(struct predump *p, struct dir *d);
+/* After the commit: what the next round compares with. */
+int predump_account(struct predump *p);
 void predump_tell(struct predump *p, int r);
 
 /* ------------------------------------------------------- predump_scope.c */
@@ -94,8 +148,8 @@ int predump_arm(struct predump *p);
 int predump_scan(struct predump *p, bool again);
 /* ret = what of these is there and belongs in an image. */
 int predump_there(struct predump *p, const struct ranges *of, struct ranges *ret);
-/* ret = all parts; with untracked: those alone. */
-int predump_all(struct predump *p, bool untracked, struct ranges *ret);
+/* ret = all parts; with alone: those that a shadow has not. */
+int predump_all(struct predump *p, bool alone, struct ranges *ret);
 
 /* ------------------------------------------------------- predump_write.c */
 
@@ -105,6 +159,8 @@ struct predump_from {
 	int (*gather)(void *arg, const struct range *v, size_t n, void *data, struct ranges *bad);
 	void *arg;
 	const char *phase;
+	bool shadow;             /* by pipes from c.shadow, but for own */
+	const struct ranges *own;/* may be NULL */
 };
 
 /* Begin the directory of the next image. */
@@ -114,15 +170,28 @@ int predump_begin(struct predump *p, struct dir **ret);
  * bad is taken out of present.
  */
 int predump_write(struct predump *p, struct dir *d, enum dir_kind kind, uint64_t id,
-		  struct ranges *present, const struct ranges *parent,
+		  struct ranges *present, struct ranges *parent,
 		  const struct predump_from *from);
-/* Commit, tell, and account: known is what is listed now. */
+/* Commit, and tell. */
 int predump_commit(struct predump *p, struct dir *d, uint64_t begin_ns, bool final);
 
 /* ------------------------------------------------------- predump_final.c */
 
 /* The stop, and the image of it. */
 int predump_final(struct predump *p);
+/* The same in steps, for several processes at once: */
+/* before the stop */
+int predump_final_begin(struct predump *p, uint64_t keep_bytes);
+/* c.stop begins here: in the tracer */
+int predump_final_stop(struct predump *p);
+/* In the stop: what there is to copy. */
+int predump_final_look(struct predump *p);
+/* In the stop: copy it, or make a shadow, or leave it. */
+int predump_final_take(struct predump *p);
+/* In the tracer: it goes on, or stays as it is to be left. */
+int predump_final_go(struct predump *p);
+/* Its pagemap and note. */
+int predump_final_write(struct predump *p, struct dir *d);
 
 /* -------------------------------------------------------- predump_note.c */
 
@@ -133,12 +202,54 @@ int predump_note(struct predump *p, struct dir *d);
 
 /* Does a mapping show shared memory that has no name (any more)?  It is copied in the stop. */
 bool predump_is_shared(const struct vma *v);
-/* In the stop: into c.keep. */
-int predump_shared_keep(struct predump *p);
-/* One pagemap-shmem-ID.img for each object. */
+/* In the stop: list in p->shared what p's mappings show and nobody has listed. */
+int predump_shared_look(struct predump *p);
+/* In the stop: what is listed, into c.keep of who listed it. */
+int predump_shared_keep(struct predump_shared *s);
+/* One pagemap-shmem-ID.img for each object, in p's name. */
 int predump_shared_write(struct predump *p, struct dir *d);
 /* The ID of what a mapping shows; 0: none. */
 uint64_t predump_shared_id(const struct predump *p, const struct vma *v);
-void predump_shared_free(struct predump *p);
+void predump_shared_free(struct predump_shared *s);
+
+/* ------------------------------------------------------ predump_parent.c */
+
+/* Opens what o->parent names, once.  -EINVAL, -ESTALE: it cannot be the parent. */
+int predump_parent_open(struct predump *p);
+void predump_parent_close(struct predump *p);
+/* Are both names of one directory? */
+bool predump_parent_is(const char *a, const char *b);
+/*
+ * Which pages of x, whose bytes are data, are as the parent has them: appended
+ * to same.  x must lie behind what was asked for before.
+ */
+int predump_parent_same(struct predump *p, struct range x, const void *data,
+			struct ranges *same);
+
+/* ------------------------------------------------------ predump_shadow.c */
+
+/*
+ * Which way of reading an image that is made while it runs takes, after options
+ * and what is possible; -ENOTSUP with a sentence.  True: by a shadow.
+ */
+int predump_shadow_wanted(struct predump *p);
+/* Why there can be none; NULL: there can. */
+const char *predump_shadow_not(const struct predump *p);
+/* The round's stop: what was written, and a shadow. */
+int predump_shadow_round(struct predump *p);
+/* In a stop with p->written: a shadow of it. */
+int predump_shadow_make(struct predump *p);
+/* After it went on. */
+int predump_shadow_open(struct predump *p);
+/* What a fork of it would take, as far as one can tell. */
+uint64_t predump_shadow_cost_ns(const struct predump *p);
+/* Kill it; a zeroed one is fine. */
+int predump_shadow_end(struct predump *p);
+/* For predump_from: own from the process, all else from the shadow's memory. */
+int predump_shadow_gather(void *arg, const struct range *v, size_t n, void *data,
+			  struct ranges *bad);
+/* The report's words on it. */
+void predump_reason(struct predump *p, const char *mode, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 #endif

@@ -74,9 +74,13 @@ static void chain_reset(struct decant_predump_chain *c, const char *dir,
 	c->report = (struct decant_predump_report)DECANT_PREDUMP_REPORT_INIT;
 	(void)snprintf(c->report.tracking, sizeof(c->report.tracking), "%s", tracking);
 	c->report.pid = p->id;
+	c->report.processes = 1;
 	if (o)
 		c->o = *o;
 	c->o.rounds = DECANT_PREDUMP_AUTO;
+	/* The first one's; then it follows. */
+	if (p->images)
+		c->o.parent = NULL;
 	c->o.flags = (c->o.flags & ~(uint32_t)DECANT_PREDUMP_UNSAFE) | c->flags;
 	p->capture_options.timeout_ns = c->o.timeout_ns;
 	p->capture_options.rate_bytes = c->o.rate_bytes;
@@ -93,7 +97,7 @@ static void chain_reset(struct decant_predump_chain *c, const char *dir,
 	keep_clear(&p->c.keep);
 	ranges_clear(&p->early);
 	p->early_n = p->late_n = 0;
-	predump_shared_free(p);
+	predump_shared_free(p->shared);
 	p->looked = false;
 	/* The stop that began the tracking counts for the first image. */
 	if (p->images)
@@ -123,6 +127,10 @@ int decant_predump_next(struct decant_predump_chain *c, const char *dir,
 	if (c->ended)
 		return err_set(err, -EINVAL, "predump: the chain has its final image");
 	r = options ? chain_check(p, options) : 0;
+	if (r >= 0 && options && options->parent && p->images &&
+	    (!p->above || !predump_parent_is(options->parent, p->above)))
+		r = err_set(err, -EINVAL, "parent: %s: it is %s, the image before", options->parent,
+			    p->above ? p->above : "?");
 	if (r >= 0)
 		r = predump_check_dir(p->d, dir);
 	if (r < 0)

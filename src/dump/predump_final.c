@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The image of one instant: what was written since the last round is kept in
- * memory, first while the target runs, then what is left of it in the stop;
- * both go to the disk when it runs again.
+ * The image of one instant.  What was written since the last round is kept in
+ * memory, first while the target runs, then what is left of it in the stop, and
+ * goes to the disk when it runs again.  What is too much for that a shadow has,
+ * or it is written while the target stands still.
  */
 #include <errno.h>
 #include <signal.h>
@@ -10,15 +11,34 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "capture/look.h"
 #include "dump/predump.h"
 #include "sys/proc.h"
 #include "sys/sys.h"
 
-#define FINAL_KEEP_BYTES (16ull << 20)
 #define FINAL_KEEP_PIECES 8192
+#define FINAL_COPY_NS_MIB 300000ull  /* in the stop, when it was not measured */
+#define FINAL_MEASURE_BYTES (1u << 20)
 
 /* ------------------------------------------------------- before and in the stop */
+
+static int final_early_keep(struct predump *p)
+{
+	struct capture *c = &p->c;
+	uint64_t began_ns = sys_clock_ns();
+	int r;
+
+	ranges_clear(&p->bad);
+	r = keep_gather(&c->keep, c->t, &p->early, &p->bad);
+	p->early_n = c->keep.n;
+	p->early_ns = sys_clock_ns() - began_ns;
+	*p->room -= c->keep.bytes;
+	c->copied_bytes += c->keep.bytes;
+	if (r >= 0)
+		r = ranges_subtract(&p->tmp, &p->early, &p->bad);
+	if (r >= 0)
+		predump_swap(&p->early, &p->tmp);
+	return r;
+}
 
 /*
  * What was written since the last round, while it runs; early: what of it is
@@ -29,9 +49,9 @@ static int final_early(struct predump *p)
 	struct capture *c = &p->c;
 	int r;
 
-	if (!c->track || track_kind(c->track) != TRACK_WP)
+	if (!c->track || track_kind(c->track) != TRACK_WP ||
+	    p->o->mode == DECANT_PREDUMP_VMSPLICE)
 		return 0;
-	keep_clear(&c->keep);
 	r = ranges_union(&p->tmp, &p->lost, &p->early);
 	if (r < 0)
 		return r;
@@ -39,16 +59,13 @@ static int final_early(struct predump *p)
 	r = predump_scan(p, true);
 	if (r >= 0)
 		r = predump_there(p, &p->written, &p->early);
-	ranges_clear(&p->bad);
+	/* Too much: the stop looks at it. */
+	if (ranges_bytes(&p->early) > min_u64(*p->room, PREDUMP_EARLY_BYTES))
+		ranges_clear(&p->early);
 	if (r >= 0)
-		r = keep_gather(&c->keep, c->t, &p->early, &p->bad);
-	p->early_n = c->keep.n;
-	c->copied_bytes += ranges_bytes(&p->early);
-	if (r >= 0)
-		r = ranges_subtract(&p->tmp, &p->early, &p->bad);
+		r = final_early_keep(p);
 	if (r < 0)
 		return r;
-	predump_swap(&p->early, &p->tmp);
 	/* Not known any more, nor to be asked for again but where it could not be read. */
 	r = ranges_subtract(&p->tmp, &p->known, &p->written);
 	if (r < 0)
@@ -100,7 +117,7 @@ static int final_sort(struct predump *p)
 	return predump_there(p, &p->written, &p->present);
 }
 
-static int final_in_stop(struct predump *p)
+int predump_final_look(struct predump *p)
 {
 	struct capture *c = &p->c;
 	int r = predump_scope(p, false);
@@ -110,16 +127,100 @@ static int final_in_stop(struct predump *p)
 	if (r >= 0)
 		r = final_sort(p);
 	if (r >= 0)
-		r = keep_gather(&c->keep, c->t, &p->present, &c->unreadable);
-	p->late_n = c->keep.n;
-	if (r >= 0)
-		r = predump_shared_keep(p);
+		r = predump_shared_look(p);
 	if (r < 0)
-		return c->err.text[0] ? r : predump_fail(p, r, "copying in the stop");
+		return c->err.text[0] ? r : predump_fail(p, r, "looking in the stop");
 	p->report->residue_bytes = ranges_bytes(&p->present);
 	p->report->threads = (uint32_t)c->stop.n;
-	c->copied_bytes += ranges_bytes(&p->present);
 	return 0;
+}
+
+/* ------------------------------------------------------- which way, and copying */
+
+static uint64_t final_copy_ns(const struct predump *p, uint64_t bytes)
+{
+	uint64_t early = ranges_bytes(&p->early);
+
+	if (early >= FINAL_MEASURE_BYTES && p->early_ns)
+		return (uint64_t)((double)bytes / (double)early * (double)p->early_ns);
+	return (uint64_t)((double)bytes / (1 << 20) * (double)FINAL_COPY_NS_MIB);
+}
+
+/* Shorter than a fork, and there is room: a copy.  Else a shadow, if there can be one. */
+static enum predump_how final_how(struct predump *p, uint64_t bytes)
+{
+	uint64_t copy_ns = final_copy_ns(p, bytes), fork_ns = predump_shadow_cost_ns(p);
+	const char *not = predump_shadow_not(p);
+	bool room = bytes <= *p->room;
+	double mib = (double)bytes / (1 << 20);
+
+	if (p->o->mode == DECANT_PREDUMP_VMSPLICE) {
+		predump_reason(p, "vmsplice", "as told");
+		return PREDUMP_SHADOW;
+	}
+	if (p->o->mode == DECANT_PREDUMP_READ) {
+		predump_reason(p, "read", room ? "as told" :
+			       "as told; %.0f MiB are more than is kept in memory", mib);
+		return room ? PREDUMP_KEEP : PREDUMP_HOLD;
+	}
+	if (room && (not || copy_ns <= fork_ns)) {
+		predump_reason(p, "read", "%.1f MiB to copy in the stop take %.1f ms, a shadow "
+			       "%.1f ms", mib, (double)copy_ns / 1e6, (double)fork_ns / 1e6);
+		return PREDUMP_KEEP;
+	}
+	if (not) {
+		predump_reason(p, "read", "%.0f MiB are more than is kept in memory, and no "
+			       "shadow: %s", mib, not);
+		return PREDUMP_HOLD;
+	}
+	predump_reason(p, "vmsplice", "%.0f MiB to copy in the stop %s, a shadow takes %.1f ms",
+		       mib, room ? "take longer" : "are more than is kept in memory",
+		       (double)fork_ns / 1e6);
+	return PREDUMP_SHADOW;
+}
+
+/* What a shadow has not, into own and the keep. */
+static int final_own(struct predump *p)
+{
+	struct capture *c = &p->c;
+	int r = predump_all(p, true, &p->tmp);
+
+	if (r >= 0)
+		r = ranges_intersect(&p->own, &p->tmp, &p->present);
+	if (r < 0)
+		return r;
+	if (ranges_bytes(&p->own) > *p->room) {
+		predump_reason(p, "read", "what a shadow has not is more than is kept in memory");
+		p->how = PREDUMP_HOLD;
+		return 0;
+	}
+	r = keep_gather(&c->keep, c->t, &p->own, &c->unreadable);
+	*p->room -= min_u64(*p->room, ranges_bytes(&p->own));
+	return r < 0 ? r : predump_shadow_make(p);
+}
+
+int predump_final_take(struct predump *p)
+{
+	struct capture *c = &p->c;
+	uint64_t bytes = ranges_bytes(&p->present);
+	int r = 0;
+
+	p->how = final_how(p, bytes);
+	if (p->how == PREDUMP_KEEP) {
+		r = keep_gather(&c->keep, c->t, &p->present, &c->unreadable);
+		*p->room -= bytes;
+		c->copied_bytes += bytes;
+	} else if (p->how == PREDUMP_SHADOW) {
+		r = final_own(p);
+		/* It can still be done, if not as fast. */
+		if (r < 0 && p->o->mode == DECANT_PREDUMP_MODE_AUTO && r != -ESRCH) {
+			c->err.text[0] = '\0';
+			p->how = PREDUMP_HOLD;
+			r = 0;
+		}
+	}
+	p->late_n = c->keep.n;
+	return r < 0 && !c->err.text[0] ? predump_fail(p, r, "copying in the stop") : r;
 }
 
 static int final_before_busy(void *arg)
@@ -131,20 +232,69 @@ static int final_before_busy(void *arg)
 	return r < 0 && !c->err.text[0] ? predump_fail(p, r, "the last round") : r;
 }
 
-static int final_stop(void *arg)
+int predump_final_stop(struct predump *p)
+{
+	return capture_stop(&p->c, true, final_before_busy);
+}
+
+int predump_final_go(struct predump *p)
+{
+	int r = 0;
+
+	/* It stops again before a thread of it makes a step. */
+	if (p->o->flags & DECANT_PREDUMP_STOPPED)
+		r = sys_pidfd_send_signal(p->c.t->pidfd, SIGSTOP, NULL, 0);
+	capture_resume(&p->c);
+	p->held = false;
+	return r;
+}
+
+static int final_in_stop(struct predump *p)
+{
+	struct predump_shared *s = p->shared;
+	int r = predump_final_look(p);
+
+	if (r >= 0)
+		r = predump_final_take(p);
+	if (r < 0)
+		return r;
+	p->held = p->how == PREDUMP_HOLD || s->bytes > *p->room;
+	return p->held ? 0 : predump_shared_keep(s);
+}
+
+static int final_instant(void *arg)
 {
 	struct predump *p = arg;
 	struct capture *c = &p->c;
-	int r = capture_stop(c, true, final_before_busy);
+	int r;
 
+	/* It may be the second try. */
+	keep_clear(&c->keep);
+	predump_shared_free(p->shared);
+	*p->room = PREDUMP_KEEP_BYTES;
+	r = predump_final_stop(p);
 	if (r < 0)
 		return r;
 	r = final_in_stop(p);
-	/* It stops again before a thread of it makes a step. */
-	if (r >= 0 && p->o->flags & DECANT_PREDUMP_STOPPED)
-		r = sys_pidfd_send_signal(c->t->pidfd, SIGSTOP, NULL, 0);
-	capture_resume(c);
+	if (r < 0)
+		capture_resume(c);
+	else if (!p->held)
+		r = predump_final_go(p);
 	return r;
+}
+
+static int final_go(void *arg)
+{
+	return predump_final_go(arg);
+}
+
+static int final_let_go(void *arg)
+{
+	struct predump *p = arg;
+
+	capture_resume(&p->c);
+	p->held = false;
+	return 0;
 }
 
 /* --------------------------------------------------------------- the image */
@@ -170,84 +320,162 @@ static const unsigned char *final_find(const struct predump *p, uint64_t addr, u
 	return k->v[low].data + (addr - k->v[low].start);
 }
 
+/* Kept bytes of [at, *end), which is cut where they end. */
+static int final_kept(const struct predump *p, uint64_t at, uint64_t *end, unsigned char *to)
+{
+	uint64_t kept_end;
+	const unsigned char *from = final_find(p, at, &kept_end);
+	size_t k;
+
+	if (!from)
+		return -ENODATA;
+	*end = min_u64(*end, kept_end);
+	/* Where what the stop kept begins, the other ends. */
+	k = ranges_find(&p->present, at);
+	if (k < p->present.n && p->present.v[k].start > at)
+		*end = min_u64(*end, p->present.v[k].start);
+	else if (k < p->present.n)
+		*end = min_u64(*end, p->present.v[k].end);
+	memcpy(to, from, *end - at);
+	return 0;
+}
+
+/* Not kept in the stop: the shadow has it, or the target that stands still. */
+static int final_left(struct predump *p, uint64_t at, uint64_t *end, unsigned char *to,
+		      struct ranges *bad)
+{
+	size_t k = ranges_find(&p->present, at);
+	struct range x = { at, min_u64(*end, p->present.v[k].end) };
+	bool shadow = p->how == PREDUMP_SHADOW;
+
+	if (shadow) {
+		k = ranges_find(&p->own, at);
+		if (k < p->own.n)
+			x.end = min_u64(x.end, p->own.v[k].start);
+	}
+	*end = x.end;
+	p->c.copied_bytes += x.end - x.start;
+	return pages_gather(shadow ? &p->c.shadow.target : p->c.t,
+			    shadow ? PAGES_SHADOW : PAGES_LIVE, &x, 1, to, bad);
+}
+
 static int final_gather(void *arg, const struct range *v, size_t n, void *data,
 			struct ranges *bad)
 {
 	struct predump *p = arg;
 	unsigned char *to = data;
+	int r = 0;
 
-	(void)bad;
-	for (size_t i = 0; i < n; i++) {
-		for (uint64_t at = v[i].start, end; at < v[i].end; at = end) {
-			const unsigned char *from = final_find(p, at, &end);
-			size_t k;
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		for (uint64_t at = v[i].start, end; at < v[i].end && r >= 0; at = end) {
+			bool late = ranges_has(&p->present, at);
 
-			if (!from)
-				return -ENODATA;
-			/* Where what the stop kept begins, the other ends. */
-			k = ranges_find(&p->present, at);
-			if (k < p->present.n && p->present.v[k].start > at)
-				end = min_u64(end, p->present.v[k].start);
-			else if (k < p->present.n)
-				end = min_u64(end, p->present.v[k].end);
-			end = min_u64(end, v[i].end);
-			memcpy(to, from, end - at);
+			end = v[i].end;
+			if (late && p->how != PREDUMP_KEEP && !ranges_has(&p->own, at))
+				r = final_left(p, at, &end, to, bad);
+			else
+				r = final_kept(p, at, &end, to);
 			to += end - at;
 		}
 	}
-	return 0;
+	return r;
+}
+
+/* How it stands when the stop is over. */
+static int final_lists(struct predump *p, struct ranges *both)
+{
+	int r = ranges_subtract(&p->tmp, &p->present, &p->c.unreadable);
+
+	if (r < 0)
+		return r;
+	predump_swap(&p->present, &p->tmp);
+	if (p->how == PREDUMP_SHADOW) {
+		/* By the shadow's pipes comes what was not kept: neither now, nor before. */
+		r = ranges_union(&p->tmp, &p->own, &p->early);
+		if (r >= 0)
+			predump_swap(&p->own, &p->tmp);
+	} else {
+		ranges_clear(&p->own);
+	}
+	return r < 0 ? r : ranges_union(both, &p->early, &p->present);
+}
+
+int predump_final_write(struct predump *p, struct dir *d)
+{
+	struct predump_from from = { .gather = final_gather, .arg = p, .phase = "writing" };
+	struct ranges both = RANGES_INIT;
+	int r = p->how == PREDUMP_SHADOW ? predump_shadow_open(p) : 0, ended;
+
+	if (r >= 0) {
+		r = final_lists(p, &both);
+		if (r < 0)
+			(void)predump_fail(p, r, "account of the pages");
+	}
+	if (p->how == PREDUMP_SHADOW) {
+		from.shadow = !p->base;
+		from.own = &p->own;
+	}
+	if (r >= 0)
+		r = predump_write(p, d, DIR_PROCESS, p->id, &both, &p->parent, &from);
+	for (size_t i = 0; i < p->bad.n && r >= 0; i++)
+		r = ranges_add(&p->c.unreadable, p->bad.v[i].start, p->bad.v[i].end);
+	ended = predump_shadow_end(p);
+	if (r >= 0 && ended < 0)
+		r = ended;
+	if (r >= 0)
+		r = predump_note(p, d);
+	ranges_free(&both);
+	return r;
 }
 
 static int final_image(struct predump *p, struct dir *d, uint64_t begin_ns)
 {
-	struct predump_from from = { final_gather, p, "writing" };
-	struct ranges both = RANGES_INIT;
-	int r = ranges_subtract(&p->tmp, &p->present, &p->c.unreadable);
+	int r;
 
-	if (r >= 0) {
-		predump_swap(&p->present, &p->tmp);
-		r = ranges_union(&both, &p->early, &p->present);
-	}
-	if (r < 0)
-		r = predump_fail(p, r, "account of the pages");
 	p->report->last_pages = p->report->parent_pages = 0;
-	if (r >= 0)
-		r = predump_write(p, d, DIR_PROCESS, p->id, &both, &p->parent, &from);
+	r = predump_final_write(p, d);
 	if (r >= 0)
 		r = predump_shared_write(p, d);
+	return r < 0 ? r : predump_commit(p, d, begin_ns, true);
+}
+
+int predump_final_begin(struct predump *p, uint64_t keep_bytes)
+{
+	int r = predump_parent_open(p);
+
 	if (r >= 0)
-		r = predump_note(p, d);
-	if (r >= 0)
-		r = predump_commit(p, d, begin_ns, true);
-	ranges_free(&both);
-	return r;
+		r = predump_scope(p, true);
+	if (r < 0)
+		return r;
+	r = keep_reserve(&p->c.keep, keep_bytes, FINAL_KEEP_PIECES);
+	return r < 0 ? predump_fail(p, r, "room for the stop") : 0;
 }
 
 int predump_final(struct predump *p)
 {
 	struct capture *c = &p->c;
-	uint64_t begin_ns = sys_clock_ns(), expected;
+	uint64_t begin_ns = sys_clock_ns();
 	struct dir *d = NULL;
-	int r = predump_begin(p, &d);
+	int r = predump_begin(p, &d), went;
 
-	expected = p->last_bytes != UINT64_MAX ? p->last_bytes + p->last_bytes / 2 :
-		   c->t->status.vm_rss_kib << 10;
-	if (r >= 0 && (r = predump_scope(p, true)) >= 0) {
-		r = keep_reserve(&c->keep, max_u64(FINAL_KEEP_BYTES, expected),
-				 FINAL_KEEP_PIECES);
-		if (r < 0)
-			r = predump_fail(p, r, "room for the stop");
-	}
+	if (r >= 0)
+		r = predump_final_begin(p, PREDUMP_KEEP_BYTES);
 	if (r >= 0) {
-		r = capture_in_tracer(c, final_stop, p);
+		r = capture_in_tracer(c, final_instant, p);
 		if (r < 0 && !c->err.text[0])
 			r = predump_fail(p, r, "the stop");
 		if (r >= 0)
 			r = final_image(p, d, begin_ns);
 		/* Stopped it stays only for the sake of an image. */
-		if (r < 0 && p->o->flags & DECANT_PREDUMP_STOPPED)
+		if (p->held) {
+			went = tracer_run(c->tracer, r < 0 ? final_let_go : final_go, p);
+			r = r < 0 ? r : went;
+		} else if (r < 0 && p->o->flags & DECANT_PREDUMP_STOPPED) {
 			(void)sys_pidfd_send_signal(c->t->pidfd, SIGCONT, NULL, 0);
+		}
 	}
+	(void)predump_shadow_end(p);
+	predump_parent_close(p);
 	dir_close(d);
 	return r;
 }

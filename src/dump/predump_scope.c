@@ -59,6 +59,8 @@ static int parts_make(struct predump *p)
 			.tracked = track_can(kind, v, NULL),
 			.fixed = v->flags & VMA_SPECIAL,
 			.file = v->flags & VMA_FILE,
+			.alone = v->flags & (VMA_DONTFORK | VMA_WIPEONFORK | VMA_HUGETLB |
+					     VMA_SPECIAL),
 		};
 
 		if (parts_wants(p, v))
@@ -85,7 +87,7 @@ int predump_scope(struct predump *p, bool smaps)
 		return r;
 	maps_adopt(&c->maps, &c->before);
 	if (smaps && parts_is_new(c)) {
-		r = maps_read(c->t, MAPS_SMAPS, &c->before, &c->err);
+		r = maps_learn(c->t, &c->before, &c->err);
 		if (r < 0)
 			return r;
 		maps_adopt(&c->maps, &c->before);
@@ -154,17 +156,18 @@ int predump_scan(struct predump *p, bool again)
 static int parts_there(struct predump *p, const struct predump_part *part, uint64_t start,
 			    uint64_t end)
 {
+	const struct target *of = p->shadowed && !part->alone ? &p->c.shadow.target : p->c.t;
 	struct pages_found found = { .there = &p->there };
 	int r;
 
 	if (part->fixed)
 		return ranges_add(&p->there, start, end);
 	if (!part->file)
-		return pages_scan(p->c.t, start, end, &found, &p->c.err);
+		return pages_scan(of, start, end, &found, &p->c.err);
 	ranges_clear(&p->c.tmp);
 	ranges_clear(&p->c.tmp2);
 	found = (struct pages_found){ .there = &p->c.tmp, .file = &p->c.tmp2 };
-	r = pages_scan(p->c.t, start, end, &found, &p->c.err);
+	r = pages_scan(of, start, end, &found, &p->c.err);
 	if (r >= 0)
 		r = ranges_subtract(&p->c.there, &p->c.tmp, &p->c.tmp2);
 	for (size_t i = 0; i < p->c.there.n && r >= 0; i++)
@@ -196,13 +199,13 @@ int predump_there(struct predump *p, const struct ranges *of, struct ranges *ret
 	return r < 0 ? r : ranges_intersect(ret, &p->there, of);
 }
 
-int predump_all(struct predump *p, bool untracked, struct ranges *ret)
+int predump_all(struct predump *p, bool alone, struct ranges *ret)
 {
 	int r = 0;
 
 	ranges_clear(ret);
 	for (size_t i = 0; i < p->parts_n && r >= 0; i++)
-		if (!untracked || (!p->parts[i].tracked && !p->parts[i].fixed))
+		if (!alone || p->parts[i].alone)
 			r = ranges_add(ret, p->parts[i].start, p->parts[i].end);
 	return r;
 }

@@ -10,20 +10,10 @@
 #include "base/checked.h"
 #include "capture/objects.h"
 #include "dump/predump.h"
+#include "dump/predump_put.h"
 #include "sys/sys.h"
 
 #define SHARED_ID_SHIFT 48       /* inodes of another device get numbers of their own */
-
-/* An object, by its inode. */
-struct predump_shared {
-	uint64_t dev, ino, id;
-	struct ranges kept;      /* offsets in it */
-};
-
-/* A piece of c.keep whose addresses are offsets in an object. */
-struct predump_piece {
-	size_t object, piece;
-};
 
 bool predump_is_shared(const struct vma *v)
 {
@@ -31,21 +21,21 @@ bool predump_is_shared(const struct vma *v)
 	       !(v->flags & (VMA_IO | VMA_UNREADABLE | VMA_SPECIAL));
 }
 
-static size_t shared_find(const struct predump *p, const struct vma *v)
+static size_t shared_find(const struct predump_shared *s, const struct vma *v)
 {
-	size_t i = p->shared_n;
+	size_t i = s->objects_n;
 
 	/* Mappings of one object are neighbours, mostly. */
-	while (i > 0 && (p->shared[i - 1].dev != v->dev || p->shared[i - 1].ino != v->ino))
+	while (i > 0 && (s->objects[i - 1].dev != v->dev || s->objects[i - 1].ino != v->ino))
 		i--;
 	return i ? i - 1 : SIZE_MAX;
 }
 
 uint64_t predump_shared_id(const struct predump *p, const struct vma *v)
 {
-	size_t i = predump_is_shared(v) ? shared_find(p, v) : SIZE_MAX;
+	size_t i = predump_is_shared(v) ? shared_find(p->shared, v) : SIZE_MAX;
 
-	return i == SIZE_MAX ? 0 : p->shared[i].id;
+	return i == SIZE_MAX ? 0 : p->shared->objects[i].id;
 }
 
 /* Room for one element more. */
@@ -64,52 +54,43 @@ static int shared_grow(void **v, size_t n, size_t *size, size_t element)
 	return 0;
 }
 
-static int shared_new(struct predump *p, const struct vma *v, size_t *ret)
+static int shared_new(struct predump_shared *s, const struct vma *v, size_t *ret)
 {
 	uint64_t id = v->ino;
-	int r = shared_grow((void **)&p->shared, p->shared_n, &p->shared_size,
-			    sizeof(*p->shared));
+	int r = shared_grow((void **)&s->objects, s->objects_n, &s->objects_size,
+			    sizeof(*s->objects));
 
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < p->shared_n; i++)
-		if (p->shared[i].id == id)
-			id |= (uint64_t)(p->shared_n + 1) << SHARED_ID_SHIFT;
-	p->shared[p->shared_n] = (struct predump_shared){ v->dev, v->ino, id, RANGES_INIT };
-	*ret = p->shared_n++;
+	for (size_t i = 0; i < s->objects_n; i++)
+		if (s->objects[i].id == id)
+			id |= (uint64_t)(s->objects_n + 1) << SHARED_ID_SHIFT;
+	s->objects[s->objects_n] = (struct predump_object){ v->dev, v->ino, id, RANGES_INIT };
+	*ret = s->objects_n++;
 	return 0;
 }
 
-/* Offsets [start, end) of what v shows; by the object, else through the target. */
-static int shared_copy(struct predump *p, const struct vma *v, size_t object, uint64_t start,
-		       uint64_t end)
-{
-	struct capture *c = &p->c;
-	uint64_t from = v->start - v->file_offset;
-	struct range at = { from + start, from + end };
-	unsigned char *data;
-	int64_t n;
-	int r = shared_grow((void **)&p->pieces, p->pieces_n, &p->pieces_size,
-			    sizeof(*p->pieces));
+/* -------------------------------------------------------------- in the stop */
 
-	if (r >= 0)
-		r = keep_piece(&c->keep, start, end, &data);
+static int shared_list(struct predump *p, size_t vma, size_t object, const struct range *x)
+{
+	struct predump_shared *s = p->shared;
+	int r = shared_grow((void **)&s->pieces, s->pieces_n, &s->pieces_size,
+			    sizeof(*s->pieces));
+
 	if (r < 0)
 		return r;
-	p->pieces[p->pieces_n++] = (struct predump_piece){ object, c->keep.n - 1 };
-	c->copied_bytes += end - start;
-	n = objects_read(c->objects, &c->maps, v, at.start, data, end - start);
-	if (n < 0)
-		return pages_gather(c->t, PAGES_LIVE, &at, 1, data, &c->unreadable);
-	memset(data + n, 0, end - start - (uint64_t)n);
-	return 0;
+	s->pieces[s->pieces_n++] = (struct predump_piece){ object, x->start, x->end, p, vma, NULL };
+	s->bytes += x->end - x->start;
+	return ranges_add(&s->objects[object].listed, x->start, x->end);
 }
 
-static int shared_mapping(struct predump *p, const struct vma *v)
+static int shared_mapping(struct predump *p, size_t vma)
 {
 	struct capture *c = &p->c;
-	size_t object = shared_find(p, v);
-	int r = object == SIZE_MAX ? shared_new(p, v, &object) : 0;
+	const struct vma *v = &c->maps.v[vma];
+	size_t object = shared_find(p->shared, v);
+	int r = object == SIZE_MAX ? shared_new(p->shared, v, &object) : 0;
 
 	ranges_clear(&p->tmp);
 	if (r >= 0 && objects_data(c->objects, &c->maps, v, v->start, v->end, &p->tmp) < 0) {
@@ -123,81 +104,136 @@ static int shared_mapping(struct predump *p, const struct vma *v)
 			       p->tmp.v[i].end - v->start + v->file_offset);
 	/* Only what no other mapping of it has shown. */
 	if (r >= 0)
-		r = ranges_subtract(&p->tmp, &p->tmp2, &p->shared[object].kept);
-	for (size_t i = 0; i < p->tmp.n && r >= 0; i++) {
-		r = shared_copy(p, v, object, p->tmp.v[i].start, p->tmp.v[i].end);
-		if (r >= 0)
-			r = ranges_add(&p->shared[object].kept, p->tmp.v[i].start,
-				       p->tmp.v[i].end);
-	}
+		r = ranges_subtract(&p->tmp, &p->tmp2, &p->shared->objects[object].listed);
+	for (size_t i = 0; i < p->tmp.n && r >= 0; i++)
+		r = shared_list(p, vma, object, &p->tmp.v[i]);
 	return r;
 }
 
-int predump_shared_keep(struct predump *p)
+int predump_shared_look(struct predump *p)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < p->c.maps.n && r >= 0; i++)
 		if (predump_is_shared(&p->c.maps.v[i]))
-			r = shared_mapping(p, &p->c.maps.v[i]);
+			r = shared_mapping(p, i);
+	return r;
+}
+
+/* Offsets [start, end) of a piece: by the object, else through the target. */
+static int shared_read(const struct predump_piece *x, uint64_t start, uint64_t end,
+		       unsigned char *data)
+{
+	struct capture *c = &x->p->c;
+	const struct vma *v = &c->maps.v[x->vma];
+	uint64_t from = v->start - v->file_offset;
+	struct range at = { from + start, from + end };
+	int64_t n = objects_read(c->objects, &c->maps, v, at.start, data, end - start);
+
+	c->copied_bytes += end - start;
+	if (n < 0)
+		return pages_gather(c->t, PAGES_LIVE, &at, 1, data, &c->unreadable);
+	memset(data + n, 0, end - start - (uint64_t)n);
+	return 0;
+}
+
+int predump_shared_keep(struct predump_shared *s)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < s->pieces_n && r >= 0; i++) {
+		struct predump_piece *x = &s->pieces[i];
+
+		r = keep_piece(&x->p->c.keep, x->start, x->end, &x->data);
+		if (r >= 0)
+			r = shared_read(x, x->start, x->end, x->data);
+	}
 	return r;
 }
 
 /* ------------------------------------------------------------------ images */
 
-struct shared_sort {
-	uint64_t start;
-	size_t piece;
-};
-
 static int shared_compare(const void *a, const void *b)
 {
-	const struct shared_sort *x = a, *y = b;
+	const struct predump_piece *x = a, *y = b;
 
+	if (x->object != y->object)
+		return x->object < y->object ? -1 : 1;
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
-static int shared_object(struct predump *p, struct dir *d, size_t object, struct shared_sort *v)
+static int shared_put(struct put *u, const struct predump_piece *x)
 {
-	const struct keep_piece *k = p->c.keep.v;
-	struct dir_pages *pages = NULL;
-	size_t n = 0;
+	int r = 0;
+
+	for (uint64_t at = x->start, end; at < x->end && r >= 0; at = end) {
+		struct put_buffer b;
+
+		end = min_u64(x->end, at + put_bytes(u));
+		r = put_buffer(u, &b);
+		if (r < 0)
+			return r;
+		if (x->data)
+			memcpy(b.data, x->data + (at - x->start), end - at);
+		else
+			r = shared_read(x, at, end, b.data);
+		if (r >= 0)
+			r = put_pages(u, &b, 0, at, end);
+		else
+			(void)predump_fail(u->p, r, "shared memory");
+		put_done(u, &b);
+		if (r >= 0)
+			r = capture_tick(&u->p->c, "writing", 0);
+	}
+	return r;
+}
+
+/* Its pieces, by offset. */
+static int shared_object(struct predump *p, struct dir *d, uint64_t id,
+			 const struct predump_piece *v, size_t n)
+{
+	uint64_t most = 0;
+	struct put u;
 	int r;
 
-	for (size_t i = 0; i < p->pieces_n; i++)
-		if (p->pieces[i].object == object)
-			v[n++] = (struct shared_sort){ k[p->pieces[i].piece].start,
-						       p->pieces[i].piece };
-	qsort(v, n, sizeof(*v), shared_compare);
-	r = dir_pages_begin(d, DIR_SHMEM, p->shared[object].id, &pages, &p->c.err);
-	for (size_t i = 0; i < n && r >= 0; i++) {
-		const struct keep_piece *x = &k[v[i].piece];
-
-		r = dir_pages_put(pages, x->start, (x->end - x->start) / CRIU_PAGE, x->data,
-				  &p->c.err);
-		p->report->last_pages += (x->end - x->start) / CRIU_PAGE;
-	}
-	return r < 0 ? r : dir_pages_end(pages, &p->c.err);
+	for (size_t i = 0; i < n; i++)
+		most += v[i].end - v[i].start;
+	r = put_begin(&u, p, d, DIR_SHMEM, id, most, false);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n && r >= 0; i++)
+		r = shared_put(&u, &v[i]);
+	p->report->last_pages += u.present_pages;
+	if (r >= 0)
+		return put_end(&u);
+	put_drop(&u);
+	return r;
 }
 
 int predump_shared_write(struct predump *p, struct dir *d)
 {
-	struct shared_sort *v = sys_calloc(p->pieces_n + 1, sizeof(*v));
-	int r = v ? 0 : predump_fail(p, -ENOMEM, "shared memory");
+	struct predump_shared *s = p->shared;
+	size_t at = 0;
+	int r = 0;
 
-	for (size_t i = 0; i < p->shared_n && r >= 0; i++)
-		r = shared_object(p, d, i, v);
-	free(v);
+	if (s->pieces_n)
+		qsort(s->pieces, s->pieces_n, sizeof(*s->pieces), shared_compare);
+	for (size_t i = 0; i < s->objects_n && r >= 0; i++) {
+		size_t n = 0;
+
+		while (at + n < s->pieces_n && s->pieces[at + n].object == i)
+			n++;
+		r = shared_object(p, d, s->objects[i].id, s->pieces + at, n);
+		at += n;
+	}
 	return r;
 }
 
-void predump_shared_free(struct predump *p)
+void predump_shared_free(struct predump_shared *s)
 {
-	for (size_t i = 0; i < p->shared_n; i++)
-		ranges_free(&p->shared[i].kept);
-	free(p->shared);
-	free(p->pieces);
-	p->shared = NULL;
-	p->pieces = NULL;
-	p->shared_n = p->shared_size = p->pieces_n = p->pieces_size = 0;
+	for (size_t i = 0; i < s->objects_n; i++)
+		ranges_free(&s->objects[i].listed);
+	free(s->objects);
+	free(s->pieces);
+	*s = (struct predump_shared){ 0 };
 }

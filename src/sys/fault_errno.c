@@ -118,6 +118,7 @@ static const struct {
 	{ "uring_send_zc", ECONNRESET },
 	{ "uring_submit", EAGAIN },
 	{ "uring_update_buffers", ENOMEM },
+	{ "uring_splice", ENOSPC },
 	{ "uring_wait", EINTR },
 	{ "uring_write", ENOSPC },
 	{ "userfaultfd", EPERM },

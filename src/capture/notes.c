@@ -54,13 +54,15 @@ static void notes_own(const struct capture *c, struct json *j)
 
 static void notes_process(struct capture *c, struct core_process *p)
 {
+	struct target_family family = target_family(c->t);
+
 	*p = (struct core_process){
 		.stat = c->t->stat,
 		.status = c->t->status,
 		.pid = c->t->status.ns_pid ? c->t->status.ns_pid : c->t->pid,
-		.ppid = c->t->stat.ppid,
-		.pgrp = c->t->stat.pgrp,
-		.sid = c->t->stat.session,
+		.ppid = family.ppid,
+		.pgrp = family.pgrp,
+		.sid = family.sid,
 		.args = buf_str(&c->args),
 		.auxv = c->auxv.data,
 		.auxv_len = c->auxv.len,

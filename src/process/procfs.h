@@ -21,6 +21,7 @@ struct proc_status {
 	pid_t tgid, pid, ppid, tracer;
 	pid_t ns_pid;             /* innermost NSpid */
 	unsigned ns_depth;        /* pids in NSpid */
+	pid_t ns_pgrp, ns_sid;    /* innermost NSpgid and NSsid; 0: from outside of it */
 	uid_t uid[4];             /* real, effective, saved, fs */
 	gid_t gid[4];
 	unsigned threads;

@@ -153,6 +153,16 @@ static bool status_ns_pids(const char *at, struct proc_status *st)
 	return st->ns_depth > 0;
 }
 
+/* The last of a line like that. */
+static bool status_innermost(const char *at, pid_t *ret)
+{
+	bool any = false;
+
+	while (parse_int(&at, ret))
+		any = true;
+	return any;
+}
+
 static bool status_word(const char *at, const char *end, const char *word)
 {
 	size_t len = strlen(word);
@@ -187,6 +197,10 @@ static bool status_line(const char *key, size_t len, const char *end, struct pro
 		return value < end && (st->state = *value) != 0;
 	if (status_is(key, len, "NSpid"))
 		return status_ns_pids(value, st);
+	if (status_is(key, len, "NSpgid"))
+		return status_innermost(value, &st->ns_pgrp);
+	if (status_is(key, len, "NSsid"))
+		return status_innermost(value, &st->ns_sid);
 	if (status_is(key, len, "VmSize"))
 		return st->has_mm = true;
 	if (status_is(key, len, "x86_Thread_features")) {

@@ -339,6 +339,28 @@ bool target_in_vfork(const struct target *t)
 	return found;
 }
 
+/*
+ * A process lives in the namespace of its parent or in one below that: a parent
+ * that is as deep is in the same.
+ */
+struct target_family target_family(const struct target *t)
+{
+	struct target_family f = { t->stat.ppid, t->stat.pgrp, t->stat.session };
+	struct proc_status parent;
+	int dir;
+
+	if (t->status.ns_depth <= 1)
+		return f;
+	f = (struct target_family){ 0, t->status.ns_pgrp, t->status.ns_sid };
+	dir = t->stat.ppid ? target_dir(t->stat.ppid) : -ESRCH;
+	if (dir < 0)
+		return f;
+	if (procfs_status(dir, &parent) == 0 && parent.ns_depth == t->status.ns_depth)
+		f.ppid = parent.ns_pid;
+	(void)sys_close(dir);
+	return f;
+}
+
 /* Threads have no such file of their own, but a /proc/TID that is not listed. */
 uint32_t target_coredump_filter(const struct target *t)
 {

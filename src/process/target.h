@@ -51,6 +51,14 @@ bool target_execed(const struct target *t);
 bool target_in_vfork(const struct target *t);
 /* Its cgroup is frozen: it can be stopped, but makes no system call for us. */
 bool target_frozen(const struct target *t);
+/*
+ * Its parent, process group and session as its own pid namespace has them; 0:
+ * they are of one above it.
+ */
+struct target_family {
+	pid_t ppid, pgrp, sid;
+};
+struct target_family target_family(const struct target *t);
 /* Mask of /proc/PID/coredump_filter; the kernel's default (0x33) where it cannot be read. */
 uint32_t target_coredump_filter(const struct target *t);
 

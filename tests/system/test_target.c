@@ -538,6 +538,7 @@ static void child_namespaces(void)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (fork() == 0) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			setpgid(0, 0);
 			for (;;)
 				pause();
 		}
@@ -552,8 +553,10 @@ static void child_user_namespace(void)
 		_exit(1);
 }
 
-static void namespace_opens(pid_t pid, pid_t want_ns_pid)
+/* The family as it is seen from within: from above, 0 is what it sees. */
+static void namespace_opens(pid_t pid, pid_t want_ns_pid, struct target_family want)
 {
+	struct target_family got;
 	struct target *t = NULL;
 	struct maps m = MAPS_INIT;
 	struct err e = { "" };
@@ -562,6 +565,10 @@ static void namespace_opens(pid_t pid, pid_t want_ns_pid)
 	need(t, "open");
 	is_int(t->status.ns_pid, want_ns_pid, "its pid, as it sees it");
 	is_int(maps_read(t, MAPS_PLAIN, &m, &e), 0, "maps: %s", e.text);
+	got = target_family(t);
+	is_int(got.ppid, want.ppid, "its parent");
+	is_int(got.pgrp, want.pgrp, "its process group");
+	is_int(got.sid, want.sid, "its session");
 	maps_free(&m);
 	target_close(t);
 }
@@ -579,13 +586,17 @@ static void test_namespaces(void)
 	for (int i = 0; i < 300 && inner_pid(init) == 0; i++)
 		kit_sleep_ms(10);
 	grandchild = inner_pid(init);
-	namespace_opens(init, 1);
-	namespace_opens(grandchild, 2);
+	namespace_opens(init, 1, (struct target_family){ 0, 0, 0 });
+	/* It makes a process group once it is there. */
+	for (int i = 0; i < 300 && getpgid(grandchild) != grandchild; i++)
+		kit_sleep_ms(10);
+	namespace_opens(grandchild, 2, (struct target_family){ 1, 2, 0 });
 	kill(init, SIGKILL);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	pid = child_of(child_user_namespace);
-	namespace_opens(pid, pid);
+	namespace_opens(pid, pid,
+			(struct target_family){ getpid(), getpgid(pid), getsid(pid) });
 	end_child(pid);
 }
 

@@ -25,6 +25,8 @@ static const char status_text[] =
 	"Groups:\t \n"
 	"NStgid:\t4000000\t12\t1\n"
 	"NSpid:\t4000001\t13\t2\n"
+	"NSpgid:\t4000000\t12\t0\n"
+	"NSsid:\t17\t9\n"
 	"VmSize:\t    5312 kB\n"
 	"VmPin:\t      8 kB\n"
 	"VmRSS:\t     1234 kB\n"
@@ -62,6 +64,8 @@ static void test_status(void)
 	is_int(st.ns_pid, 2, "innermost pid");
 	is_int(st.ns_depth, 3, "namespaces");
 	is_int(st.threads, 4000, "threads");
+	is_int(st.ns_pgrp, 0, "NSpgid");
+	is_int(st.ns_sid, 9, "NSsid");
 	is_int(st.seccomp, 2, "seccomp");
 	is_int(st.sig_pending, 1, "SigPnd");
 	is_int(st.sig_shared_pending, 0x4000, "ShdPnd");

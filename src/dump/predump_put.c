@@ -83,12 +83,12 @@ int put_buffer(struct put *u, struct put_buffer *ret)
 	return 0;
 }
 
-void put_done(struct put *u, struct put_buffer *b)
+int put_done(struct put *u, struct put_buffer *b)
 {
 	if (u->to)
-		remote_done(u->to, b->remote);
-	else
-		writer_done(u->writer, b->file);
+		return remote_done(u->to, b->remote, &u->p->c.err);
+	writer_done(u->writer, b->file);
+	return 0;
 }
 
 /* ------------------------------------------------------------------ entries */

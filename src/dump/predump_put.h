@@ -40,7 +40,8 @@ int put_begin(struct put *u, struct predump *p, struct dir *d, enum dir_kind kin
 uint64_t put_bytes(const struct put *u);
 /* One that nobody uses. */
 int put_buffer(struct put *u, struct put_buffer *ret);
-void put_done(struct put *u, struct put_buffer *b);
+/* Nothing more from it. */
+int put_done(struct put *u, struct put_buffer *b);
 int put_parent(struct put *u, uint64_t start, uint64_t end);
 /* [start, end) is at b->data + at. */
 int put_pages(struct put *u, const struct put_buffer *b, uint32_t at, uint64_t start,

@@ -168,6 +168,7 @@ static int shared_put(struct put *u, const struct predump_piece *x)
 
 	for (uint64_t at = x->start, end; at < x->end && r >= 0; at = end) {
 		struct put_buffer b;
+		int done;
 
 		end = min_u64(x->end, at + put_bytes(u));
 		r = put_buffer(u, &b);
@@ -181,7 +182,9 @@ static int shared_put(struct put *u, const struct predump_piece *x)
 			r = put_pages(u, &b, 0, at, end);
 		else
 			(void)predump_fail(u->p, r, "shared memory");
-		put_done(u, &b);
+		done = put_done(u, &b);
+		if (r >= 0)
+			r = done;
 		if (r >= 0)
 			r = capture_tick(&u->p->c, "writing", 0);
 	}

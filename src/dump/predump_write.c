@@ -176,7 +176,7 @@ static int write_buffer(struct write *w, const struct range *v, size_t n)
 {
 	struct put_buffer b;
 	uint32_t at = 0;
-	int r = put_buffer(&w->put, &b);
+	int r = put_buffer(&w->put, &b), done;
 
 	if (r < 0)
 		return r;
@@ -190,9 +190,9 @@ static int write_buffer(struct write *w, const struct range *v, size_t n)
 			r = write_piece(w, &b, at, v[i]);
 		at += (uint32_t)(v[i].end - v[i].start);
 	}
-	put_done(&w->put, &b);
+	done = put_done(&w->put, &b);
 	write_advance(w, v, n, UINT64_MAX);
-	return r;
+	return r < 0 ? r : done;
 }
 
 /* By a pipe, as far as that goes: what does not go is read. */

@@ -8,7 +8,7 @@
  *	remote_open(r, DIR_PROCESS, pid, &parent, &err)
  *	b = remote_get(r, &err)                       a buffer that nobody uses
  *	remote_put(r, &entry, b, at, &err)            by address, any number of times
- *	remote_done(r, b)
+ *	remote_done(r, b, &err)
  *	remote_commit(r, &err)                        the server has all of it
  *	remote_abort(r)                               it has nothing of it; after errors too
  *
@@ -42,7 +42,7 @@ struct remote_ops {
 		   uint32_t at, struct err *reterr);
 	int (*splice)(struct decant_remote *r, const struct criu_entry *e, int pipe_fd,
 		      struct err *reterr);
-	void (*done)(struct decant_remote *r, struct remote_buffer *b);
+	int (*done)(struct decant_remote *r, struct remote_buffer *b, struct err *reterr);
 	int (*commit)(struct decant_remote *r, struct err *reterr);
 	void (*abort)(struct decant_remote *r);
 };
@@ -74,7 +74,10 @@ static inline struct remote_buffer *remote_get(struct decant_remote *r, struct e
 	return r->ops->get(r, reterr);
 }
 
-/* An entry, and if it is PRESENT its pages: at b->data + at.  Else b may be NULL. */
+/*
+ * An entry, and if it is PRESENT its pages: at b->data + at, which stay as they are
+ * until remote_done().  Else b may be NULL.
+ */
 static inline int remote_put(struct decant_remote *r, const struct criu_entry *e,
 			     struct remote_buffer *b, uint32_t at, struct err *reterr)
 {
@@ -88,10 +91,14 @@ static inline int remote_splice(struct decant_remote *r, const struct criu_entry
 	return r->ops->splice(r, e, pipe_fd, reterr);
 }
 
-/* Nothing more from b; it is given out again when the kernel has let go of it. */
-static inline void remote_done(struct decant_remote *r, struct remote_buffer *b)
+/*
+ * Nothing more from b: what was put is sent, and b is given out again when the
+ * kernel has let go of it.  One buffer at a time is filled.
+ */
+static inline int remote_done(struct decant_remote *r, struct remote_buffer *b,
+			      struct err *reterr)
 {
-	r->ops->done(r, b);
+	return r->ops->done(r, b, reterr);
 }
 
 static inline int remote_commit(struct decant_remote *r, struct err *reterr)

@@ -28,6 +28,8 @@ static const struct {
 	{ "calloc", ENOMEM },
 	{ "connect", ECONNREFUSED },
 	{ "copy_file_range", EXDEV },
+	{ "dlopen", ENOENT },
+	{ "dlsym", ENOSYS },
 	{ "dupfd_cloexec", EMFILE },
 	{ "epoll_create1", EMFILE },
 	{ "epoll_ctl", ENOMEM },

@@ -14,7 +14,7 @@ import tap
 
 # Lowest first; layers of one row may use each other.
 LAYERS = [["base", "uapi"], ["sys"], ["caps"], ["process"], ["image"], ["end"], ["engine"],
-          ["route"], ["plan"], ["api"], ["capture", "policy", "dump"]]
+          ["route"], ["plan"], ["api"], ["capture", "policy", "dump", "serve"], ["wire"]]
 RANK = {name: i for i, row in enumerate(LAYERS) for name in row}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.M)

@@ -610,6 +610,155 @@ DECANT_CHECK int decant_predump_next(struct decant_predump_chain *c, const char 
 /* Ends the tracking; images stay.  NULL is fine. */
 void decant_predump_end(struct decant_predump_chain *c);
 
+/* ------------------------------------------------------------ dirty pages */
+
+/*
+ * Which pages a target writes, and how fast: looked at again and again while it
+ * runs.  One short stop to begin with (none with soft-dirty bits), then about a
+ * microsecond for the first write to each page after a look.
+ */
+struct decant_dirty;
+
+enum decant_dirty_flags {
+	DECANT_DIRTY_UNSAFE = 1 << 0, /* as DECANT_CAPTURE_UNSAFE */
+};
+
+struct decant_dirty_options {
+	uint32_t size;
+	uint32_t flags;           /* enum decant_dirty_flags */
+	uint32_t track;           /* enum decant_track */
+	uint32_t reserved;        /* 0 */
+	/* Of decant_dirty_plan(): */
+	uint64_t bandwidth_bytes; /* per second, of where an image would go; 0: measured */
+	uint64_t pause_max_ns;    /* 0: 5 ms */
+	const char *dir;          /* where its disk is measured; NULL: only reading is */
+};
+#define DECANT_DIRTY_OPTIONS_INIT { .size = sizeof(struct decant_dirty_options) }
+
+struct decant_dirty_report {
+	uint32_t size;
+	uint32_t stops;           /* 0 with soft-dirty bits */
+	uint64_t pause_ns;        /* as in decant_capture_report */
+	uint64_t whole_pause_ns;
+	char tracking[16];        /* "wp", "soft-dirty" */
+};
+#define DECANT_DIRTY_REPORT_INIT { .size = sizeof(struct decant_dirty_report) }
+
+/*
+ * Begin to track; t stays open until decant_dirty_end().  options and report may
+ * be NULL.  Errors: those of decant_target_open(), -ENOTSUP (writes cannot be
+ * tracked), -EINVAL, -ENOMEM.
+ */
+DECANT_CHECK int decant_dirty_begin(struct decant *d, struct decant_dirty **ret,
+				    struct decant_target *t,
+				    const struct decant_dirty_options *options,
+				    struct decant_dirty_report *report);
+
+/*
+ * Look: what was written since the last look belongs to the interval.  Needed
+ * for nothing but the forecast, which wants to know of short times, too: look
+ * after 1 ms, 2 ms, 4 ms, ...  -ESRCH: the target has ended, or has executed
+ * another program.
+ */
+DECANT_CHECK int decant_dirty_look(struct decant_dirty *c);
+
+enum decant_dirty_mapping_flags {
+	DECANT_DIRTY_READ = 1, DECANT_DIRTY_WRITE = 2, DECANT_DIRTY_EXEC = 4,
+	/* A page counts as written when the target first maps it, too; what others write
+	 * does not. */
+	DECANT_DIRTY_SHARED = 8,
+	DECANT_DIRTY_FILE = 16,
+	DECANT_DIRTY_UNSEEN = 32, /* cannot be tracked: pages is 0, whatever is written */
+};
+
+struct decant_dirty_mapping {
+	uint64_t start, end;
+	uint64_t pages;           /* written in the interval, and still there at its end */
+	uint32_t flags;           /* enum decant_dirty_mapping_flags */
+	uint32_t reserved;
+	const char *name;         /* as /proc/PID/maps has it: "[heap]", a path, "" */
+};
+
+struct decant_dirty_range {
+	uint64_t start, end;
+};
+
+struct decant_dirty_interval {
+	uint32_t size;
+	uint32_t looks;
+	uint64_t begin_ns, end_ns;/* since decant_dirty_begin() returned */
+	uint64_t pages;           /* of 4 KiB, each once */
+	uint64_t gone_pages;      /* of them, in mappings that are no more */
+	uint64_t new_pages;       /* of them, in no interval before */
+	uint64_t seen_pages;      /* in this interval or one before, each once */
+	/* By address, and valid until the next call; neighbours of one name are one mapping.
+	 * Those that can be written to, or were. */
+	const struct decant_dirty_mapping *mappings;
+	size_t mappings_n;
+	const struct decant_dirty_range *ranges; /* the pages */
+	size_t ranges_n;
+};
+#define DECANT_DIRTY_INTERVAL_INIT { .size = sizeof(struct decant_dirty_interval) }
+
+/*
+ * Look, and end the interval; the next one begins.  -ESRCH as above: *ret is
+ * then what was seen in looks before, without mappings.
+ */
+DECANT_CHECK int decant_dirty_next(struct decant_dirty *c, struct decant_dirty_interval *ret);
+
+struct decant_dirty_window {
+	uint64_t ns;              /* so long, on average */
+	uint64_t pages;           /* written in it, each once, on average */
+	uint64_t n;               /* of so many windows */
+};
+
+#define DECANT_DIRTY_WINDOWS_MAX 48
+
+enum decant_dirty_bandwidth {
+	DECANT_DIRTY_GIVEN = 0,   /* by options.bandwidth_bytes */
+	DECANT_DIRTY_DISK = 1,    /* writing to a file in options.dir */
+	DECANT_DIRTY_READING = 2, /* reading the target's memory, which was slower or all */
+};
+
+struct decant_dirty_forecast {
+	uint32_t strategy;        /* enum decant_strategy */
+	uint32_t possible;        /* 0: why says the reason */
+	uint32_t converges;       /* precopy: 0: rounds do not shrink; the others: 1 */
+	uint32_t rounds;          /* of precopy, the first one that copies all not counted */
+	uint64_t pause_ns, total_ns;
+	uint64_t copied_bytes;    /* in all rounds and the stop */
+	uint64_t residue_bytes;   /* precopy: of it, written since the last round */
+	uint64_t twice_bytes;     /* fork: memory that it needs at the end for what was written */
+	char why[168];
+};
+
+struct decant_dirty_plan {
+	uint32_t size;
+	uint32_t strategy;        /* with the shortest time among those within pause_max_ns; else
+				   * DECANT_STRATEGY_AUTO */
+	uint32_t bandwidth_from;  /* enum decant_dirty_bandwidth */
+	uint32_t windows_n;
+	uint64_t bandwidth_bytes; /* per second */
+	uint64_t pause_max_ns;
+	uint64_t memory_bytes;    /* that would be in an image */
+	uint64_t stopped_bytes;   /* of it, copied in the stop whatever the strategy */
+	char stopped_why[168];
+	struct decant_dirty_forecast forecasts[3]; /* precopy, fork, stop */
+	struct decant_dirty_window windows[DECANT_DIRTY_WINDOWS_MAX]; /* by length */
+};
+#define DECANT_DIRTY_PLAN_INIT { .size = sizeof(struct decant_dirty_plan) }
+
+/*
+ * What a capture would take, from what was written in times of different
+ * length.  Measures the bandwidth if it is not given: some 64 MiB are read from
+ * the target and written to a file without a name.  May be called after -ESRCH,
+ * too.  -ENODATA: there was no interval yet.
+ */
+DECANT_CHECK int decant_dirty_plan(struct decant_dirty *c, struct decant_dirty_plan *ret);
+
+/* Takes the tracking off; the target must still be open.  NULL is fine. */
+void decant_dirty_end(struct decant_dirty *c);
+
 /* ----------------------------------------------------------------- images */
 
 /*

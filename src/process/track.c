@@ -111,6 +111,13 @@ static int track_clear_soft_dirty(const struct target *t)
 	return n < 0 ? (int)n : 0;
 }
 
+int track_clear(struct track *tr, struct err *reterr)
+{
+	int r = tr->kind == TRACK_SOFT_DIRTY ? track_clear_soft_dirty(tr->target) : 0;
+
+	return r < 0 ? err_errno(reterr, r, "PID %d: soft-dirty bits", (int)tr->target->pid) : 0;
+}
+
 int track_open(struct track **ret, enum track_kind kind, const struct target *t,
 	       struct call *call, struct err *reterr)
 {

@@ -68,6 +68,11 @@ int track_arm(struct track *tr, uint64_t start, uint64_t end, struct err *reterr
  */
 int track_scan(struct track *tr, uint64_t start, uint64_t end, bool again,
 	       struct ranges *written, struct err *reterr);
+/*
+ * TRACK_SOFT_DIRTY: forget what was written until now, that between the last
+ * scan and this call included.  TRACK_WP: nothing, for its scans do so.
+ */
+int track_clear(struct track *tr, struct err *reterr);
 enum track_kind track_kind(const struct track *tr);
 /* Takes the protection off in small pieces, then closes.  NULL is fine. */
 void track_close(struct track *tr);

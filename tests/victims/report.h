@@ -29,6 +29,7 @@ struct report {
 	uint64_t reset_gaps;      /* set by the test: start anew */
 	uint64_t child;           /* a process that the victim has started, 0: none */
 	char what[160];           /* the first error */
+	uint64_t ask, answered;   /* steps: the test wants so many, so many are done */
 };
 
 #endif

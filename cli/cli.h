@@ -26,6 +26,7 @@ int cmd_images(int argc, char **argv);
 int cmd_predump(int argc, char **argv);
 int cmd_probe(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_serve(int argc, char **argv);
 
 /* What SIGPIPE did before main() had it ignored; a program that we start gets that back. */
 extern void (*cli_sigpipe_was)(int);

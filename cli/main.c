@@ -18,6 +18,7 @@ static const struct command commands[] = {
 	{ "predump", cmd_predump, "copy a process's memory into CRIU images while it runs" },
 	{ "probe", cmd_probe, "show what this kernel and machine can do" },
 	{ "run", cmd_run, "run a program under another vmsplice and splice, and audit it" },
+	{ "serve", cmd_serve, "serve a directory's files over HTTP" },
 };
 
 #define COMMANDS_N (sizeof(commands) / sizeof(commands[0]))

@@ -424,6 +424,8 @@ struct decant_capture_report {
 	uint64_t whole_pause_ns;  /* longest stop as an idle thread saw it: with very many
 				   * threads, stopping these takes time before and after */
 	uint64_t cpu_ns;          /* of our threads */
+	uint64_t instant_ns;      /* CLOCK_MONOTONIC: the image is of this instant, at which the last
+				   * stop began for the threads at work */
 	char tracking[16];        /* "wp", "soft-dirty", "" */
 	char message[168];        /* after an error: "what: why"; else why this strategy */
 };
@@ -1075,6 +1077,14 @@ enum decant_report {
 	DECANT_REPORT_JSON = 2,
 };
 
+enum decant_run_flag {
+	/*
+	 * The program is CRIU, and what it dumps was started by decant_run() by
+	 * mechanism notify: what it does inside of that is to be seen there.
+	 */
+	DECANT_RUN_DUMPER = 1,
+};
+
 struct decant_run_options {
 	uint32_t size;
 	uint32_t mechanism;       /* enum decant_mechanism */
@@ -1089,6 +1099,7 @@ struct decant_run_options {
 	/* Called on a thread of ours when the program has its number. */
 	void (*started)(void *arg, pid_t pid);
 	void *arg;
+	uint32_t flags;           /* enum decant_run_flag */
 };
 #define DECANT_RUN_OPTIONS_INIT { .size = sizeof(struct decant_run_options) }
 
@@ -1107,10 +1118,90 @@ struct decant_run_result {
  * and signal mask, and wait until nobody is left who needs the supervisor: the
  * program and all that it started.  0, and *ret; or a negative errno with
  * ret->message: -EINVAL (options, policy), -ENOTSUP (the mechanism cannot do
- * that), -ENOENT, -EACCES and others of the exec, -EPERM, -ENOMEM.
+ * that), -ENOENT, -EACCES and others of the exec, -EPERM, -ENOMEM; -ENODATA: it
+ * has ended, and what a dumper did was not seen (a report is made all the same).
  */
 DECANT_CHECK int decant_run(const struct decant_run_options *options, const char *const *argv,
 			    struct decant_run_result *ret);
+
+/* ---------------------------------------------------------------- serving */
+
+/*
+ * Files of a directory, over HTTP/1.1.  Every byte that is sent was copied, once,
+ * out of the file as it was while its answer was sent; what happens to the file
+ * later, nobody sees.  It is no proxy, and has no TLS.
+ *
+ * A server has workers, each of them one loop with sockets and an engine of its
+ * own.  Whoever calls decant_serve_run() for one lends it a thread, or, after a
+ * fork(), a process: it is for the caller to say what a crash takes along.
+ */
+struct decant_server;
+
+enum decant_serve_flags {
+	DECANT_SERVE_NO_LISTING = 1 << 0,  /* a directory without index.html is forbidden */
+	DECANT_SERVE_HIDDEN = 1 << 1,      /* names that begin with a dot, too */
+	DECANT_SERVE_FOLLOW = 1 << 2,      /* symbolic links that lead out of it, too */
+	DECANT_SERVE_NO_PRECOMPRESSED = 1 << 3, /* x.zst and x.gz are not sent in x's place */
+	DECANT_SERVE_LOG_JSON = 1 << 4,    /* one object a line; else the combined log format */
+};
+
+struct decant_serve_options {
+	uint32_t size;
+	uint32_t flags;           /* enum decant_serve_flags */
+	const char *path;         /* a directory, or one file */
+	const char *listen;       /* "ADDRESS:PORT", numeric; port 0: any; NULL: 127.0.0.1:8080 */
+	uint32_t workers;         /* 0: one per CPU */
+	uint32_t connections_max; /* in all; 0: as many as there can be descriptors */
+	uint32_t idle_ms;         /* between requests; 0: 60 s */
+	uint32_t head_ms;         /* for the head of a request, from its beginning; 0: 15 s */
+	uint32_t stall_ms;        /* no byte of an answer was taken; 0: 60 s */
+	int32_t log_fd;           /* -1: no log; the caller's */
+	uint64_t rate_bytes;      /* per second, in all; 0: no limit */
+	uint64_t client_rate_bytes; /* to one address (IPv6: one /64); 0: no limit */
+	const char *mime_file;    /* media types that come before the system's; NULL: none */
+	const char *mask;         /* as in decant_options */
+};
+#define DECANT_SERVE_OPTIONS_INIT { .size = sizeof(struct decant_serve_options), .log_fd = -1 }
+
+struct decant_serve_report {
+	uint32_t size;
+	uint32_t workers;         /* that there are to be run: 0 to workers - 1 */
+	uint32_t connections;     /* open now */
+	uint32_t reserved;
+	uint64_t requests;        /* answered, or cut off */
+	uint64_t sent_bytes;      /* without heads */
+	uint64_t lost_lines;      /* of the log, for its reader was too slow */
+	char address[64];         /* "127.0.0.1:8080", as bound */
+	char message[168];        /* after an error: "what: why" */
+};
+#define DECANT_SERVE_REPORT_INIT { .size = sizeof(struct decant_serve_report) }
+
+/*
+ * Open what is served and bind the sockets: what needs rights can be given up
+ * then.  No thread is made, so that the caller may fork.  report may be NULL.
+ * Errors: -EINVAL (options, address), -EADDRINUSE, -EACCES, -ENOENT, -ENOTSUP
+ * (neither directory nor file), -ENOMEM, -EMFILE.
+ */
+DECANT_CHECK int decant_serve_open(struct decant_server **ret,
+				   const struct decant_serve_options *options,
+				   struct decant_serve_report *report);
+/*
+ * Be one of the workers until decant_serve_stop(); blocks.  0, or what made it
+ * impossible to go on, with report->message; report may be NULL.
+ */
+DECANT_CHECK int decant_serve_run(struct decant_server *s, uint32_t worker,
+				  struct decant_serve_report *report);
+/*
+ * The workers that run in this process accept no more, finish what they are
+ * sending, for grace_ms at most, and return.  May be called from a signal
+ * handler and from any thread, and again, to be quicker.
+ */
+void decant_serve_stop(struct decant_server *s, uint32_t grace_ms);
+/* How it is, over all workers, those in other processes included. */
+DECANT_CHECK int decant_serve_status(const struct decant_server *s,
+				     struct decant_serve_report *ret);
+/* No worker may run here any more.  NULL is fine. */
+void decant_serve_close(struct decant_server *s);
 
 /* "0.1.0" */
 const char *decant_version(void);

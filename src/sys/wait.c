@@ -62,6 +62,11 @@ uint64_t sys_clock_ns(void)
 	return clock_read(CLOCK_MONOTONIC);
 }
 
+uint64_t sys_real_ns(void)
+{
+	return clock_read(CLOCK_REALTIME);
+}
+
 uint64_t sys_thread_cpu_ns(void)
 {
 	return clock_read(CLOCK_THREAD_CPUTIME_ID);

@@ -32,6 +32,7 @@ LIBC = re.compile(r"""^(
     __io_uring_get_cqe|              # behind an inline function of liburing
     __u?(div|mod)ti3|__tls_get_addr|__stack_chk_fail|__errno_location|_GLOBAL_OFFSET_TABLE_|
     protobuf_c_\w+|                  # with an allocator of ours
+    http_\w+|inet_(ntop|pton)|       # pure
     seccomp_(init|release|attr_set|arch_\w+|rule_add|export_bpf)| # no calls but a write()
     (nettle_|XXH|ZSTD_)\w+|__\w+_chk)$""", re.X)
 # base/ is below sys/ and has one file for this.

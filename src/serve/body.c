@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sends an answer: one turn after the other, never waiting.
+ *
+ * Every byte is copied once into the socket, out of a mapping or (small ones,
+ * and those asked for the first time) by way of a buffer: when send returns, the
+ * file may change.  What is not in memory is the engine's: its threads wait for
+ * the disk, and its planner knows the better routes for that.
+ */
+#include <errno.h>
+#include <sys/uio.h>
+
+#include "base/checked.h"
+#include "serve/keep.h"
+#include "serve/server.h"
+#include "sys/sys.h"
+#include "uapi/rwf.h"
+
+#define BODY_WANT_MIN (16u << 10)
+
+/* The next text to be sent, when what was there is through; false: none. */
+static bool body_next_part(struct exchange *x)
+{
+	if (x->parts_n == 0 || x->parts_at > x->parts_n)
+		return false;
+	x->text_at = 0;
+	if (x->parts_at == x->parts_n) {
+		x->text = HEAD_PARTS_END;
+		x->text_len = sizeof(HEAD_PARTS_END) - 1;
+	} else {
+		x->at = x->parts[x->parts_at].start;
+		x->end = x->parts[x->parts_at].end;
+		x->text = x->head;
+		x->text_len = head_part(x->head, sizeof(x->head), x->type,
+					&x->parts[x->parts_at], x->size);
+	}
+	x->parts_at++;
+	return true;
+}
+
+/*
+ * Bytes at x->at without waiting for a disk: *ret points at them.  Their number;
+ * 0: the file ends here; -EAGAIN: they are not in memory.
+ */
+static int64_t body_bytes(struct worker *w, struct exchange *x, uint64_t len,
+			  const void **ret)
+{
+	struct iovec v = { .iov_base = w->scratch };
+	const void *mapped = NULL;
+	ssize_t n;
+
+	if (x->size > SERVE_READ_BYTES)
+		mapped = keep_get(w->keep, x->fd, x->dev, x->ino, x->at, x->size, &len, w->now_ns);
+	if (mapped) {
+		/*
+		 * The last byte tells for the rest: the kernel reads ahead in order.
+		 * And it tells whether the file is still so long.
+		 */
+		v.iov_len = 1;
+		n = sys_preadv2(x->fd, &v, 1, x->at + len - 1, RWF_NOWAIT);
+		if (n == 1) {
+			*ret = mapped;
+			return (int64_t)len;
+		}
+		if (n == -EAGAIN)
+			return n;
+	}
+	v.iov_len = min_u64(len, x->want);
+	n = sys_preadv2(x->fd, &v, 1, x->at, RWF_NOWAIT);
+	/* Such a file system has no disk, or no way to ask. */
+	if (n == -EOPNOTSUPP || n == -EINVAL || n == -ENOSYS)
+		n = sys_pread(x->fd, w->scratch, v.iov_len, x->at);
+	*ret = w->scratch;
+	return n;
+}
+
+static void body_sent(struct exchange *x, uint64_t sent)
+{
+	uint64_t text = min_u64(sent, x->text_len - x->text_at);
+
+	x->sent += sent;
+	x->text_at += text;
+	x->at += sent - text;
+}
+
+static enum body_step body_engine(struct worker *w, struct conn *c, uint64_t len)
+{
+	struct decant_transfer t = DECANT_TRANSFER_INIT;
+	struct exchange *x = c->x;
+	int64_t id;
+
+	t.from = decant_file(x->fd, x->at);
+	t.to = decant_socket(c->fd);
+	t.len = min_u64(len, SERVE_ENGINE_BYTES);
+	t.until = DECANT_UNTIL_SENT;
+	t.stall_ms = w->server->o.stall_ms;
+	t.flags = x->at + t.len < x->end ? DECANT_MORE : 0;
+	t.user_data = (uint64_t)(uintptr_t)c;
+	id = decant_submit(w->engine, &t);
+	if (id < 0) {
+		x->cut = true;
+		return BODY_BROKEN;
+	}
+	x->engine_id = (uint64_t)id;
+	return BODY_ENGINE;
+}
+
+/*
+ * One send: what is left of the text, and as many bytes of the file.  flags:
+ * MSG_MORE where another answer follows at once.  *ret: what was sent, or a
+ * negative errno.
+ */
+static enum body_step body_send(struct worker *w, struct conn *c, uint64_t len, int64_t *ret)
+{
+	struct exchange *x = c->x;
+	struct iovec v[2];
+	struct msghdr m = { .msg_iov = v };
+	const void *bytes = NULL;
+	int64_t n = 0;
+	bool limited = w->server->limits.rate || x->client;
+	bool more = x->parts_n && x->parts_at <= x->parts_n;
+
+	*ret = 0;
+	if (len) {
+		n = body_bytes(w, x, len, &bytes);
+		if (n == -EAGAIN && x->text_at == x->text_len)
+			return body_engine(w, c, limited ? len : x->end - x->at);
+		if (n == 0 || (n < 0 && n != -EAGAIN)) {
+			/* It shrank, or cannot be read: no byte stands for one that is not. */
+			x->cut = true;
+			return BODY_BROKEN;
+		}
+		/* The head goes ahead of what the engine will send. */
+		if (n == -EAGAIN)
+			n = 0;
+		more = more || n == 0 || x->at + (uint64_t)n < x->end;
+	}
+	if (x->text_at < x->text_len)
+		v[m.msg_iovlen++] = (struct iovec){ (void *)(uintptr_t)(x->text + x->text_at),
+						    x->text_len - x->text_at };
+	if (n > 0)
+		v[m.msg_iovlen++] = (struct iovec){ (void *)(uintptr_t)bytes, (size_t)n };
+	*ret = sys_sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+	if (*ret == -EAGAIN || *ret == -EINTR)
+		return BODY_WAIT;
+	if (*ret < 0) {
+		/* EFAULT: the file was cut between the look and the send. */
+		x->cut = true;
+		return BODY_BROKEN;
+	}
+	/* Out of a mapping a short send may be one that met the file's end: look again. */
+	if ((uint64_t)*ret < x->text_len - x->text_at + (uint64_t)n && bytes == w->scratch)
+		return BODY_WAIT;
+	return BODY_MORE;
+}
+
+/* The rate's share of len bytes; 0: it sleeps. */
+static uint64_t body_allowed(struct worker *w, struct conn *c, uint64_t len)
+{
+	const struct limits *l = &w->server->limits;
+	uint64_t wait_ns;
+
+	if ((l->rate == 0 && !c->x->client) || len == 0)
+		return len;
+	len = limit_take(l, c->x->client, len, w->now_ns, &wait_ns);
+	if (len == 0)
+		worker_sleep(w, c, wait_ns);
+	return len;
+}
+
+enum body_step body_step(struct worker *w, struct conn *c)
+{
+	struct exchange *x = c->x;
+	uint64_t quantum = SERVE_QUANTUM_BYTES;
+
+	for (;;) {
+		uint64_t len, sent_before;
+		enum body_step step;
+		int64_t sent;
+
+		if (x->text_at == x->text_len && x->at == x->end && !body_next_part(x))
+			return BODY_DONE;
+		if (quantum == 0)
+			return BODY_MORE;
+		len = min_u64(x->end - x->at, quantum);
+		if (len) {
+			len = body_allowed(w, c, len);
+			if (len == 0)
+				return BODY_SLEEP;
+		}
+		sent_before = x->at;
+		step = body_send(w, c, len, &sent);
+		if (sent > 0)
+			body_sent(x, (uint64_t)sent);
+		if (step != BODY_ENGINE && x->at - sent_before < len)
+			limit_return(&w->server->limits, x->client, len - (x->at - sent_before));
+		if (step != BODY_MORE) {
+			/* Read no more next time than the socket is likely to take. */
+			if (step == BODY_WAIT && sent > 0)
+				x->want = (uint32_t)max_u64(BODY_WANT_MIN,
+							    min_u64((uint64_t)sent * 2,
+								    SERVE_QUANTUM_BYTES));
+			return step;
+		}
+		quantum -= min_u64(quantum, x->at - sent_before);
+	}
+}

@@ -94,6 +94,11 @@ struct dir_count {
 	uint64_t entries, present, parent, lazy;
 };
 struct dir_count dir_pages_count(const struct dir_pages *p);
+/*
+ * Take back what was begun, and perhaps ended, for id: nothing of it stays.  A
+ * dir_pages that is still open is freed.
+ */
+int dir_drop(struct dir *d, enum dir_kind kind, uint64_t id);
 /* All pages are in the file.  Frees p, whatever it returns. */
 int dir_pages_end(struct dir_pages *p, struct err *reterr);
 

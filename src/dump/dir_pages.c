@@ -232,9 +232,42 @@ static int pages_finish(struct dir_pages *p, struct err *e)
 	return r < 0 ? err_errno(e, r, "%s/pages-%u.img", p->d->path, p->pages_id) : 0;
 }
 
-int dir_pages_end(struct dir_pages *p, struct err *reterr)
+/* Nothing of a pagemap stays: half of one must not be there at the commit. */
+static void pages_unlink(struct dir *d, struct dir_made *file)
 {
 	char name[NAMES_MAX + sizeof(NAMES_PART)];
+
+	names_part(name, file->name);
+	(void)sys_unlinkat(d->fd, name, 0);
+	names_pages(name, file->pages_id);
+	if (file->pages_id)
+		(void)sys_unlinkat(d->fd, name, 0);
+	dir_forget(file);
+}
+
+int dir_drop(struct dir *d, enum dir_kind kind, uint64_t id)
+{
+	struct dir_made *file;
+	char name[NAMES_MAX];
+
+	names_pagemap(name, kind, id);
+	file = dir_find(d, name);
+	if (!file)
+		return 0;
+	for (struct list *l = d->open.next; l != &d->open; l = l->next) {
+		struct dir_pages *p = list_entry(l, struct dir_pages, link);
+
+		if (p->file == file) {
+			dir_pages_drop(p);
+			break;
+		}
+	}
+	pages_unlink(d, file);
+	return 0;
+}
+
+int dir_pages_end(struct dir_pages *p, struct err *reterr)
+{
 	struct dir_made *file = p->file;
 	struct dir *d = p->d;
 	int r = p->error ? err_set(reterr, p->error, "%s", p->err.text) : pages_finish(p, reterr);
@@ -242,12 +275,6 @@ int dir_pages_end(struct dir_pages *p, struct err *reterr)
 	dir_pages_drop(p);
 	if (r == 0)
 		return 0;
-	/* Half a pagemap must not be there at the commit. */
-	names_part(name, file->name);
-	(void)sys_unlinkat(d->fd, name, 0);
-	names_pages(name, file->pages_id);
-	if (file->pages_id)
-		(void)sys_unlinkat(d->fd, name, 0);
-	dir_forget(file);
+	pages_unlink(d, file);
 	return r;
 }

@@ -8,11 +8,11 @@
 #include "base/checked.h"
 #include "capture/look.h"
 #include "capture/objects.h"
-#include "dump/predump.h"
+#include "dump/predump_tree.h"
 #include "sys/sys.h"
 
 #define PREDUMP_FLAGS (DECANT_PREDUMP_FINAL | DECANT_PREDUMP_STOPPED | DECANT_PREDUMP_CLEAN | \
-		       DECANT_PREDUMP_SYNC | DECANT_PREDUMP_UNSAFE)
+		       DECANT_PREDUMP_SYNC | DECANT_PREDUMP_UNSAFE | DECANT_PREDUMP_TREE)
 #define PREDUMP_ROUNDS_MAX 200       /* a chain may have 256 levels */
 #define PREDUMP_ENOUGH_BYTES (128ull << 10)
 #define PREDUMP_SHRINK_NUM 7         /* less than 7/10 of the round before */
@@ -193,7 +193,7 @@ int predump_round(struct predump *p)
 	return r;
 }
 
-static bool predump_more(const struct predump *p, uint64_t last)
+bool predump_more(const struct predump *p, uint64_t last)
 {
 	if (p->o->rounds != DECANT_PREDUMP_AUTO)
 		return p->images < p->o->rounds;
@@ -203,13 +203,18 @@ static bool predump_more(const struct predump *p, uint64_t last)
 	       p->last_bytes < last / PREDUMP_SHRINK_DEN * PREDUMP_SHRINK_NUM;
 }
 
-int predump_prepare(struct predump *p)
+int predump_look(struct predump *p)
 {
 	int r = objects_open(&p->c.objects, p->c.t, &p->c.err);
 
-	if (r >= 0)
-		r = look_target(&p->c);
-	if (r >= 0)
+	return r < 0 ? r : look_target(&p->c);
+}
+
+int predump_prepare(struct predump *p)
+{
+	int r = predump_look(p);
+
+	if (r >= 0 && !p->c.tracer)
 		r = tracer_start(&p->c.tracer, &p->c.err);
 	return r < 0 ? r : predump_track(p);
 }
@@ -334,17 +339,20 @@ void predump_tell(struct predump *p, int r)
 	rep->total_ns = sys_clock_ns() - p->c.begin_ns;
 	rep->cpu_ns = sys_process_cpu_ns() - p->c.cpu_begin_ns;
 	rep->copied_bytes = p->c.copied_bytes;
-	rep->unreadable_bytes = ranges_bytes(&p->c.unreadable);
+	rep->unreadable_bytes = ranges_bytes(&p->c.unreadable) + p->unreadable_others;
 	if (r < 0) {
 		(void)snprintf(rep->message, sizeof(rep->message), "%s", p->c.err.text);
 		p->d->err = p->c.err;
 	}
 }
 
-static int predump_run(struct predump *p)
+static int predump_run(struct tree_member *root)
 {
+	struct predump *p = &root->p;
 	int r = predump_prepare(p);
 
+	if (p->o->flags & DECANT_PREDUMP_TREE)
+		return r < 0 ? r : predump_tree(root);
 	if (r >= 0)
 		r = predump_rounds(p);
 	if (r >= 0 && p->o->flags & DECANT_PREDUMP_FINAL)
@@ -358,7 +366,8 @@ int decant_predump(struct decant *d, struct decant_target *t, const char *dir,
 {
 	static const struct decant_predump_options none = DECANT_PREDUMP_OPTIONS_INIT;
 	struct decant_predump_report own = DECANT_PREDUMP_REPORT_INIT;
-	struct predump p;
+	struct tree_member root = { .target = NULL };
+	struct predump *p = &root.p;
 	int r;
 
 	if (!d || !t || !dir)
@@ -374,10 +383,10 @@ int decant_predump(struct decant *d, struct decant_target *t, const char *dir,
 	if (r < 0) {
 		(void)snprintf(own.message, sizeof(own.message), "%s", d->err.text);
 	} else {
-		predump_init(&p, d, t, dir, options, &own);
-		r = predump_run(&p);
-		predump_tell(&p, r);
-		predump_deinit(&p);
+		predump_init(p, d, t, dir, options, &own);
+		r = predump_run(&root);
+		predump_tell(p, r);
+		predump_deinit(p);
 	}
 	if (report)
 		*report = own;

@@ -114,7 +114,11 @@ struct predump {
 	uint64_t early_ns;       /* what that took */
 	size_t early_n, late_n;  /* pieces of c.keep that end there: of it, and of the stop's own */
 	struct predump_shared *shared, shared_own;
-	struct predump *next;    /* of a tree */
+	bool early_done;         /* by who stops several */
+	/* Of a tree. */
+	bool joined;             /* after the first image: the parent that was given has it not */
+	bool found_standing;     /* while the others stood still: nothing is known of it */
+	uint64_t unreadable_others;
 };
 
 int predump_fail(struct predump *p, int code, const char *what);
@@ -132,6 +136,10 @@ int predump_check_options(struct decant *d, const struct decant_target *t,
 int predump_check_dir(struct decant *d, const char *dir);
 /* Look at the target and begin to track. */
 int predump_prepare(struct predump *p);
+/* The first half of it. */
+int predump_look(struct predump *p);
+/* last: bytes of the image before the last one. */
+bool predump_more(const struct predump *p, uint64_t last);
 int predump_round(struct predump *p);
 /* Of a round, what is done for each process: into d, which the caller commits. */
 int predump_round_in(struct predump *p, struct dir *d);
@@ -182,6 +190,8 @@ int predump_final(struct predump *p);
 /* The same in steps, for several processes at once: */
 /* before the stop */
 int predump_final_begin(struct predump *p, uint64_t keep_bytes);
+/* What was written since the last image: while it still runs */
+int predump_final_early(struct predump *p);
 /* c.stop begins here: in the tracer */
 int predump_final_stop(struct predump *p);
 /* In the stop: what there is to copy. */

@@ -127,6 +127,8 @@ int decant_predump_next(struct decant_predump_chain *c, const char *dir,
 	if (c->ended)
 		return err_set(err, -EINVAL, "predump: the chain has its final image");
 	r = options ? chain_check(p, options) : 0;
+	if (r >= 0 && options && options->flags & DECANT_PREDUMP_TREE)
+		r = err_set(err, -EINVAL, "options: a chain is of one process");
 	if (r >= 0 && options && options->parent && p->images &&
 	    (!p->above || !predump_parent_is(options->parent, p->above)))
 		r = err_set(err, -EINVAL, "parent: %s: it is %s, the image before", options->parent,

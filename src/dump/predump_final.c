@@ -49,7 +49,7 @@ static int final_early(struct predump *p)
 	struct capture *c = &p->c;
 	int r;
 
-	if (!c->track || track_kind(c->track) != TRACK_WP ||
+	if (p->early_done || !c->track || track_kind(c->track) != TRACK_WP ||
 	    p->o->mode == DECANT_PREDUMP_VMSPLICE)
 		return 0;
 	r = ranges_union(&p->tmp, &p->lost, &p->early);
@@ -130,8 +130,8 @@ int predump_final_look(struct predump *p)
 		r = predump_shared_look(p);
 	if (r < 0)
 		return c->err.text[0] ? r : predump_fail(p, r, "looking in the stop");
-	p->report->residue_bytes = ranges_bytes(&p->present);
-	p->report->threads = (uint32_t)c->stop.n;
+	p->report->residue_bytes += ranges_bytes(&p->present);
+	p->report->threads += (uint32_t)c->stop.n;
 	return 0;
 }
 
@@ -223,13 +223,19 @@ int predump_final_take(struct predump *p)
 	return r < 0 && !c->err.text[0] ? predump_fail(p, r, "copying in the stop") : r;
 }
 
+int predump_final_early(struct predump *p)
+{
+	int r = final_early(p);
+
+	return r < 0 && !p->c.err.text[0] ? predump_fail(p, r, "the last round") : r;
+}
+
 static int final_before_busy(void *arg)
 {
 	struct capture *c = arg;
 	struct predump *p = (struct predump *)((char *)c - offsetof(struct predump, c));
-	int r = final_early(p);
 
-	return r < 0 && !c->err.text[0] ? predump_fail(p, r, "the last round") : r;
+	return predump_final_early(p);
 }
 
 int predump_final_stop(struct predump *p)
@@ -272,6 +278,7 @@ static int final_instant(void *arg)
 	keep_clear(&c->keep);
 	predump_shared_free(p->shared);
 	*p->room = PREDUMP_KEEP_BYTES;
+	p->report->residue_bytes = p->report->threads = 0;
 	r = predump_final_stop(p);
 	if (r < 0)
 		return r;

@@ -65,7 +65,7 @@ int predump_parent_open(struct predump *p)
 	struct predump_parent *v;
 	int r;
 
-	if (!p->o->parent || p->base || p->images)
+	if (!p->o->parent || p->base || p->images || p->joined)
 		return 0;
 	v = sys_calloc(1, sizeof(*v));
 	if (!v)

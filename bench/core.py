@@ -30,7 +30,8 @@ from goals import Verdict, at_least, at_most
 MIB = 1 << 20
 GIB = 1 << 30
 # Of struct report in tests/victims/report.h.
-READY, GAP, CHURN_GAP, RESET = 12, 56, 64, 72
+READY, GAP, CHURN_GAP, RESET, GAPS_N, GAPS = 12, 56, 64, 72, 264, 272
+GAP_SIZE, GAPS_MAX = 24, 120
 
 
 def die_with_us():
@@ -66,6 +67,12 @@ class Victim:
     def churn_gap_ms(self):
         return struct.unpack_from("<Q", self.report, CHURN_GAP)[0] / 1e6
 
+    def gaps(self):
+        """(begin, length, of it waiting for a CPU) of those above 0.3 ms, in ns."""
+        listed = min(struct.unpack_from("<Q", self.report, GAPS_N)[0], GAPS_MAX)
+        return [struct.unpack_from("<QQQ", self.report, GAPS + i * GAP_SIZE)
+                for i in range(listed)]
+
     def end(self):
         self.process.kill()
         self.process.wait()
@@ -74,12 +81,29 @@ class Victim:
 class Taken:
     """One core: what its victim saw, and what it took."""
 
-    def __init__(self, seconds, gap_ms, churn_gap_ms, said=None):
-        self.seconds, self.gap_ms, self.churn_gap_ms = seconds, gap_ms, churn_gap_ms
-        self.said = said or {}
+    def __init__(self, seconds, victim):
+        self.seconds, self.gap_ms = seconds, victim.gap_ms()
+        self.churn_gap_ms, self.gaps = victim.churn_gap_ms(), victim.gaps()
+        self.said = {}
+
+    def around_stop_ms(self):
+        """The gap into which the last stop fell, and what of it was waiting for a CPU."""
+        begin = self.said.get("instant_ns", 0)
+        end = begin + self.said.get("pause_ns", 0)
+        found = [(length, waited) for at, length, waited in self.gaps
+                 if at < end and at + length > begin]
+        return tuple(ns / 1e6 for ns in max(found, default=(0, 0)))
+
+    def elsewhere_ms(self):
+        begin = self.said.get("instant_ns", 0)
+        end = begin + self.said.get("pause_ns", 0)
+        found = [(length, min(waited, length)) for at, length, waited in self.gaps
+                 if at >= end or at + length <= begin]
+        return tuple(ns / 1e6 for ns in max(found, default=(0, 0)))
 
     def row(self):
-        return {"seconds": self.seconds, "gap_ms": self.gap_ms,
+        return {"seconds": self.seconds, "gap_ms": self.gap_ms, "around_stop_ms":
+                self.around_stop_ms(), "elsewhere_ms": self.elsewhere_ms(),
                 "churn_gap_ms": self.churn_gap_ms, "decant": self.said}
 
 
@@ -106,7 +130,7 @@ class Bench:
         seconds = time.monotonic() - began
         # A last iteration, so that a gap that ends now is counted.
         time.sleep(0.02)
-        taken = Taken(seconds, victim.gap_ms(), victim.churn_gap_ms())
+        taken = Taken(seconds, victim)
         for name in os.listdir(self.dir):
             if name.startswith(core):
                 path = os.path.join(self.dir, name)
@@ -169,6 +193,11 @@ class Bench:
               f"{gaps[-1]:.2f}; {quiet:.2f} when left alone), decant says "
               f"{said.get('pause_ns', 0) / 1e6:.2f} ms, {said.get('strategy', '?')}, "
               f"{said.get('rounds', 0)} rounds; {statistics.median(t.seconds for t in ours):.2f} s")
+        for what, of in ("the stop fell into a gap of", Taken.around_stop_ms), (
+                "the longest other one was", Taken.elsewhere_ms):
+            seen = sorted(of(t) for t in ours)
+            print(f"    {what} {seen[len(seen) // 2][0]:.2f} ms (best {seen[0][0]:.2f}, worst "
+                  f"{seen[-1][0]:.2f}), {seen[len(seen) // 2][1]:.2f} of it waiting for a CPU")
         for other, taken in others.items():
             if taken:
                 print(f"    {other}: {taken.gap_ms:.0f} ms, {taken.seconds:.2f} s")

@@ -89,6 +89,7 @@ static void core_json_report(struct json *j, const struct decant_capture_report 
 	json_member_u64(j, "stops", r->stops);
 	json_member_u64(j, "pause_ns", r->pause_ns);
 	json_member_u64(j, "whole_pause_ns", r->whole_pause_ns);
+	json_member_u64(j, "instant_ns", r->instant_ns);
 	json_member_u64(j, "pauses_ns", r->pauses_ns);
 	json_member_u64(j, "total_ns", r->total_ns);
 	json_member_u64(j, "cpu_ns", r->cpu_ns);

@@ -65,6 +65,7 @@ void capture_resume(struct capture *c)
 	pause = c->stop.busy_end_ns - c->stop.busy_ns;
 	c->report->whole_pause_ns = max_u64(c->report->whole_pause_ns,
 					    c->stop.end_ns - c->stop.begin_ns);
+	c->report->instant_ns = c->stop.busy_ns;
 	c->report->stops++;
 	c->report->pauses_ns += pause;
 	c->report->pause_ns = max_u64(c->report->pause_ns, pause);

@@ -41,6 +41,7 @@ static void notes_own(const struct capture *c, struct json *j)
 	json_member_string(j, "tracking", rep->tracking);
 	json_member_i64(j, "host_pid", c->t->pid);
 	json_member_u64(j, "pause_ns", rep->pause_ns);
+	json_member_u64(j, "instant_ns", rep->instant_ns);
 	json_member_u64(j, "stops", rep->stops);
 	json_member_u64(j, "rounds", rep->rounds);
 	json_member_u64(j, "residue_bytes", rep->residue_bytes);

@@ -146,16 +146,58 @@ static void writer_batch(unsigned thread, uint64_t k, uint64_t n)
 	write_steps(k, at, value, n, &ctl->thread[thread].k);
 }
 
+/* How long this thread has waited for a CPU since this was last asked. */
+static uint64_t writer_waited_ns(void)
+{
+	static __thread int fd = -1;
+	static __thread uint64_t before;
+	char text[64] = "";
+	unsigned long long ran, waited;
+	uint64_t since;
+
+	if (fd < 0)
+		fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || pread(fd, text, sizeof(text) - 1, 0) <= 0 ||
+	    sscanf(text, "%llu %llu", &ran, &waited) != 2)
+		return 0;
+	since = waited - before;
+	before = waited;
+	return since;
+}
+
+/* The longest are kept; several writers may lose one to each other. */
+static void writer_list_gap(uint64_t begin_ns, uint64_t length_ns)
+{
+	uint64_t n = __atomic_fetch_add(&report->gaps_n, 1, __ATOMIC_RELAXED), i, least = 0;
+	struct report_gap gap = { begin_ns, length_ns, writer_waited_ns() };
+
+	if (n < REPORT_GAPS) {
+		report->gaps[n] = gap;
+		return;
+	}
+	for (i = 1; i < REPORT_GAPS; i++)
+		if (report->gaps[i].length_ns < report->gaps[least].length_ns)
+			least = i;
+	if (report->gaps[least].length_ns < length_ns)
+		report->gaps[least] = gap;
+}
+
 static void writer_gap(uint64_t *last_ns)
 {
 	uint64_t now = victim_now_ns();
 
 	if (__atomic_load_n(&report->reset_gaps, __ATOMIC_RELAXED)) {
 		report->gap_max_ns = report->churn_gap_max_ns = 0;
+		report->gaps_n = 0;
+		(void)writer_waited_ns();
 		__atomic_store_n(&report->reset_gaps, 0, __ATOMIC_RELAXED);
-	} else if (now - *last_ns > report->gap_max_ns) {
-		report->gap_max_ns = now - *last_ns;
+		*last_ns = victim_now_ns();
+		return;
 	}
+	if (now - *last_ns > report->gap_max_ns)
+		report->gap_max_ns = now - *last_ns;
+	if (now - *last_ns > REPORT_GAP_NS)
+		writer_list_gap(*last_ns, now - *last_ns);
 	*last_ns = now;
 }
 
@@ -235,6 +277,7 @@ static void *writer_run(void *arg)
 	unsigned thread = (unsigned)(uintptr_t)arg;
 
 	prctl(PR_SET_TIMERSLACK, 1);
+	(void)writer_waited_ns(); /* its descriptor is there from the start */
 	writer_fill(thread);
 	pthread_barrier_wait(&filled);
 	if (rate)

@@ -14,6 +14,15 @@
 #define REPORT_MAGIC 0x6d69746369767464ULL
 #define REPORT_ADDR 0x200000000000ULL /* in the victim */
 #define REPORT_BYTES 4096
+#define REPORT_GAPS 120
+#define REPORT_GAP_NS 300000     /* shorter ones are not listed */
+
+/* One time without an iteration of a writer. */
+struct report_gap {
+	uint64_t begin_ns;        /* CLOCK_MONOTONIC */
+	uint64_t length_ns;
+	uint64_t waited_ns;       /* of it or shortly before, ready to run and waiting for a CPU */
+};
 
 struct report {
 	uint64_t magic;
@@ -30,6 +39,9 @@ struct report {
 	uint64_t child;           /* a process that the victim has started, 0: none */
 	char what[160];           /* the first error */
 	uint64_t ask, answered;   /* steps: the test wants so many, so many are done */
+	uint64_t gaps_n;          /* also those for which there was no room */
+	struct report_gap gaps[REPORT_GAPS];
 };
+_Static_assert(sizeof(struct report) <= REPORT_BYTES, "one page");
 
 #endif

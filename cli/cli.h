@@ -23,6 +23,7 @@ int cmd_copy(int argc, char **argv);
 int cmd_core(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_images(int argc, char **argv);
+int cmd_page_server(int argc, char **argv);
 int cmd_predump(int argc, char **argv);
 int cmd_probe(int argc, char **argv);
 int cmd_run(int argc, char **argv);

@@ -13,6 +13,7 @@
 #include "keeper.h"
 #include "predump_options.h"
 #include "predump_report.h"
+#include "predump_to.h"
 #include "wait.h"
 
 #define PREDUMP_LOOK_MS 100
@@ -21,6 +22,7 @@ struct predump {
 	struct predump_options o;
 	struct waiter w;
 	struct core_job job;
+	struct predump_to to;
 	int keeper_fd;           /* -1: nobody watches it */
 	struct decant_capture_report none;
 	struct predump_result result;
@@ -45,6 +47,7 @@ static int predump_make(struct core_job *job)
 	options.progress = job->options.progress;
 	options.round = predump_image;
 	options.arg = job;
+	options.to = c->to.remote;
 	return decant_predump(job->engine, job->target, c->o.dir, &options, &c->result.report);
 }
 
@@ -142,6 +145,7 @@ static int predump_find(struct predump *c)
 static int predump_open(struct predump *c)
 {
 	struct decant_options options = DECANT_OPTIONS_INIT;
+	struct err e = { "" };
 	int r;
 
 	options.mask = c->o.mask;
@@ -150,6 +154,8 @@ static int predump_open(struct predump *c)
 		r = decant_target_open(c->job.engine, &c->job.target, c->o.pid);
 	if (r < 0)
 		predump_result_fail(&c->result, r, decant_strerror(c->job.engine));
+	else if ((r = predump_to_open(&c->to, c->job.engine, &c->o, &e)) < 0)
+		predump_result_fail(&c->result, r, e.text);
 	return r;
 }
 
@@ -190,10 +196,12 @@ static int predump_run(struct predump *c)
 		if (r == -EINTR && c->w.signal)
 			predump_leave(c);
 		if (r < 0)
-			predump_result_fail(&c->result, r, e.text);
+			predump_result_fail(&c->result, r, c->to.err.text[0] ? c->to.err.text :
+					    e.text);
 	}
 	if (c->keeper_fd >= 0)
 		(void)close(c->keeper_fd);
+	predump_to_close(&c->to);
 	decant_target_close(c->job.target);
 	decant_close(c->job.engine);
 	predump_tell(c);
@@ -217,6 +225,8 @@ int cmd_predump(int argc, char **argv)
 		predump_options_help();
 		return CLI_OK;
 	}
+	if (predump_to_check(&c.o, &e) < 0)
+		return cli_usage("predump", "%s", e.text);
 	if (c.o.progress_fd >= 0 && fcntl(c.o.progress_fd, F_GETFD) < 0)
 		return cli_usage("predump", "--progress: descriptor %d is not open",
 				 c.o.progress_fd);

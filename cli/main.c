@@ -15,6 +15,7 @@ static const struct command commands[] = {
 	{ "core", cmd_core, "write a core of a running process, which hardly notices" },
 	{ "explain", cmd_explain, "show the plan of a copy without moving anything" },
 	{ "images", cmd_images, "show, check, merge and compare CRIU memory images" },
+	{ "page-server", cmd_page_server, "take memory images over the network, as CRIU's does" },
 	{ "predump", cmd_predump, "copy a process's memory into CRIU images while it runs" },
 	{ "probe", cmd_probe, "show what this kernel and machine can do" },
 	{ "run", cmd_run, "run a program under another vmsplice and splice, and audit it" },
@@ -38,8 +39,8 @@ static void main_help(FILE *f)
 		    "change.\n\n"
 		    "Commands:\n", f);
 	for (size_t i = 0; i < COMMANDS_N; i++)
-		(void)fprintf(f, "  %-9s %s\n", commands[i].name, commands[i].what);
-	(void)fputs("  help      show the usage of a command\n\n"
+		(void)fprintf(f, "  %-11s %s\n", commands[i].name, commands[i].what);
+	(void)fputs("  help        show the usage of a command\n\n"
 		    "Options:\n"
 		    "  -h, --help  show this\n"
 		    "  --version   show the version\n\n"

@@ -13,6 +13,7 @@
 static const char *const predump_tracks[] = { "auto", "wp", "soft-dirty", NULL };
 static const char *const predump_modes[] = { "auto", "read", "vmsplice", NULL };
 static const char *const predump_leaves[] = { "running", "stopped", NULL };
+static const char *const predump_headers[] = { "auto", "24", "32", NULL };
 
 #define AT(member) OPTION_AT(predump_options, member)
 
@@ -41,6 +42,21 @@ const struct option_row predump_option_rows[] = {
 	  "vmsplice (without a copy, from a fork of the process, which stops for that)" },
 	{ 0, "tree", NULL, false, OPTION_FLAG, AT(tree), NULL, 0,
 	  "the process and all its descendants; with --final of one instant" },
+	{ 0, "to", "END", false, OPTION_TEXT, AT(to), NULL, 0,
+	  "send the pages to a page server, ours or CRIU's, at tcp:HOST:PORT or unix:PATH; "
+	  "what is no memory goes into DIR" },
+	{ 0, "tls-cert", "FILE", false, OPTION_TEXT, AT(tls_cert), NULL, 0,
+	  "speak TLS with it, with this certificate (PEM); needs --tls-key and --tls-ca" },
+	{ 0, "tls-key", "FILE", false, OPTION_TEXT, AT(tls_key), NULL, 0,
+	  "its key" },
+	{ 0, "tls-ca", "FILE", false, OPTION_TEXT, AT(tls_ca), NULL, 0,
+	  "who signs the page server's certificate" },
+	{ 0, "tls-name", "NAME", false, OPTION_TEXT, AT(tls_name), NULL, 0,
+	  "what that certificate must name (default: HOST; empty: anything)" },
+	{ 0, "header", "BYTES", false, OPTION_CHOICE, AT(header), predump_headers, 0,
+	  "what the page server awaits: 24 (CRIU up to 4.1), 32 (since 4.2) or auto (default)" },
+	{ 0, "insecure", NULL, false, OPTION_FLAG, AT(insecure), NULL, 0,
+	  "send memory to another machine in plain" },
 	{ 't', "timeout", "DURATION", false, OPTION_TIME, AT(timeout_ns), NULL, 0,
 	  "give up when it is not done after so long" },
 	{ 0, "limit-rate", "RATE", false, OPTION_RATE, AT(rate_bytes), NULL, 0,

@@ -24,6 +24,10 @@ struct predump_options {
 	uint64_t watch_ns;         /* 0: no watcher */
 	bool stop, final, tree, clean, sync, unsafe;
 	int progress_fd;           /* OPTION_FD_NONE: the bar; -1: none */
+	const char *to;            /* NULL: only to dir */
+	const char *tls_cert, *tls_key, *tls_ca, *tls_name;
+	uint32_t header;           /* 0: found out, 1: 24, 2: 32 */
+	bool insecure;
 	const char *mask;
 	bool json, quiet, verbose, help;
 };

@@ -371,6 +371,7 @@ int decant_remote_open(struct decant *d, struct decant_remote **ret,
 		c->o.patience_ns = CLIENT_PATIENCE_NS;
 	r = client_memory(c);
 	r = r < 0 ? err_errno(&d->err, r, "page server") : client_tls(c, &d->err);
+	c->o.tls = NULL;
 	if (r < 0) {
 		decant_remote_close(&c->remote);
 		return r;

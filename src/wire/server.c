@@ -185,6 +185,8 @@ int decant_page_server_open(struct decant *d, struct decant_page_server **ret, c
 	list_init(&s->connections);
 	(void)pthread_mutex_init(&s->lock, NULL);
 	r = server_open(s, dir, &d->err);
+	s->o.tls = NULL;
+	s->o.parent = NULL;
 	if (r < 0) {
 		decant_page_server_close(s);
 		return r;

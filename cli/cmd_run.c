@@ -142,6 +142,7 @@ static int run_command(const struct run_options *o)
 	options.mechanism = o->mechanism;
 	options.line = run_line;
 	options.started = run_started;
+	options.flags = o->criu ? DECANT_RUN_DUMPER : 0;
 	if (run_open(o, &report) < 0)
 		return RUN_FAILED;
 	if (report)

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "decant.h"
+
 #define AT(member) OPTION_AT(run_options, member)
 
 /* As enum decant_mechanism. */
@@ -20,6 +22,8 @@ const struct option_row run_option_rows[] = {
 	  "none)" },
 	{ 0, "json", NULL, false, OPTION_FLAG, AT(json), NULL, 0,
 	  "write the report as JSON" },
+	{ 0, "criu", NULL, false, OPTION_FLAG, AT(criu), NULL, 0,
+	  "CMD is criu: catch what it does inside a process that runs under notify" },
 	{ 'h', "help", NULL, false, OPTION_FLAG, AT(help), NULL, 0,
 	  "show this" },
 };
@@ -68,6 +72,10 @@ int run_options_parse(struct run_options *ret, int argc, char *const *argv, stru
 		o.report = "-";
 	if (o.json && !o.report && !o.help)
 		return err_set(reterr, -EINVAL, "--json: only with --report, or audit or warn");
+	if (o.criu && o.mechanism != DECANT_MECHANISM_AUTO &&
+	    o.mechanism != DECANT_MECHANISM_PRELOAD && !o.help)
+		return err_set(reterr, -EINVAL, "--criu: only with --mechanism=preload, for criu "
+			       "itself can carry no filter");
 	o.command = argv + dashes + (dashes < argc);
 	*ret = o;
 	return 0;

@@ -12,7 +12,7 @@
 struct run_options {
 	const char *policy, *report; /* report NULL: not said */
 	uint32_t mechanism;          /* enum decant_mechanism */
-	bool json, help;
+	bool json, criu, help;
 	char *const *command;        /* the program and its arguments; NULL with help only */
 };
 

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/ptrace.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -31,6 +32,7 @@ struct shim_next {
 	ssize_t (*tee)(int in, int out, size_t len, unsigned flags);
 	ssize_t (*copy_file_range)(int in, int64_t *off_in, int out, int64_t *off_out, size_t len,
 				   unsigned flags);
+	long (*ptrace)(enum __ptrace_request request, ...);
 };
 
 struct shim {

@@ -105,6 +105,7 @@ static void start_all(void)
 	start_next(&shim.next.splice, "splice");
 	start_next(&shim.next.tee, "tee");
 	start_next(&shim.next.copy_file_range, "copy_file_range");
+	start_next(&shim.next.ptrace, "ptrace");
 	shim_numbers_start();
 	if (dladdr(&shim, &info) && info.dli_fname)
 		shim_exec_start(info.dli_fname, env, text);

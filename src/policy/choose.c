@@ -51,6 +51,11 @@ int choose_mechanism(const char *name, const struct policy *p, bool counted, con
 {
 	const char *text;
 
+	if (name && strcmp(name, "dumper") == 0) {
+		(void)snprintf(why, CHOOSE_WHY_MAX, "a dumper under a filter could not look at "
+			       "those of its victims");
+		return choose_named("preload", p, counted, program, ret, reterr);
+	}
 	if (name) {
 		(void)snprintf(why, CHOOSE_WHY_MAX, "as asked");
 		return choose_named(name, p, counted, program, ret, reterr);

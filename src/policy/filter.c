@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "policy/board.h"
 #include "policy/mechanism.h"
 #include "sys/seccomp.h"
 #include "sys/sys.h"
@@ -89,7 +90,7 @@ static int filter_export(scmp_filter_ctx ctx, struct sock_fprog *ret)
 		return r;
 	if (st.st_size <= 0 || (size_t)st.st_size > BPF_MAXINSNS * sizeof(*code))
 		return -E2BIG;
-	code = sys_malloc((size_t)st.st_size);
+	code = sys_malloc((size_t)st.st_size + BOARD_MARK * sizeof(*code));
 	if (!code)
 		return -ENOMEM;
 	n = sys_pread(fd, code, (size_t)st.st_size, 0);
@@ -102,6 +103,15 @@ static int filter_export(scmp_filter_ctx ctx, struct sock_fprog *ret)
 	return 0;
 }
 
+/* What is behind the last return is never run, and kept by the kernel as it is. */
+static void filter_mark(struct supervise *s)
+{
+	if (s->board < 0 || s->filter.len > BPF_MAXINSNS - BOARD_MARK)
+		return;
+	board_mark(s->filter.filter + s->filter.len, sys_getpid(), s->board);
+	s->filter.len += BOARD_MARK;
+}
+
 int filter_make(struct supervise *s, uint32_t catch, struct err *reterr)
 {
 	_cleanup_(filter_release) scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
@@ -111,6 +121,8 @@ int filter_make(struct supervise *s, uint32_t catch, struct err *reterr)
 		r = filter_rules(ctx, s, catch);
 	if (r >= 0)
 		r = filter_export(ctx, &s->filter);
+	if (r >= 0)
+		filter_mark(s);
 	return r < 0 ? err_errno(reterr, r, "seccomp filter: cannot be made") : 0;
 }
 

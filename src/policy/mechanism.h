@@ -36,6 +36,7 @@ struct program {
 struct supervise {
 	struct policy policy;
 	bool counted;              /* a report is wanted: every call goes to it */
+	bool dumper;               /* the program is one (CRIU): shim/dumper.c */
 	const char *const *argv;
 	const char **envp;         /* of the child; begin() may replace it by its own */
 	struct program program;
@@ -48,6 +49,7 @@ struct supervise {
 				    * close-on-exec, so the end of file in the parent is the exec */
 	bool nnp;                  /* no_new_privs had to be set (child() reports it) */
 	struct sock_fprog filter;  /* begin(): by filter_make(); freed by the skeleton */
+	int board;                 /* descriptor that the filter is marked with; -1: none */
 	void *private;             /* the mechanism's */
 };
 

@@ -9,6 +9,7 @@
 #include "policy/notify.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -16,6 +17,7 @@
 #include <sys/wait.h>
 
 #include "policy/report.h"
+#include "policy/tracers.h"
 #include "sys/proc.h"
 #include "sys/sys.h"
 #include "sys/trace.h"
@@ -197,6 +199,26 @@ static int notify_fits(const struct policy *p, bool counted, const struct progra
 	return 0;
 }
 
+static int notify_board(struct notify *n, struct err *reterr)
+{
+	struct supervise *s = n->s;
+	void *map;
+	int r = s->board = sys_memfd_create("decant-board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (r >= 0)
+		r = sys_ftruncate(s->board, sizeof(*n->board));
+	if (r >= 0)
+		r = sys_addseals(s->board, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	if (r >= 0)
+		r = sys_mmap(&map, NULL, sizeof(*n->board), PROT_READ | PROT_WRITE, MAP_SHARED,
+			     s->board, 0);
+	if (r < 0)
+		return err_errno(reterr, r, "memfd");
+	n->board = map;
+	n->board->magic = BOARD_MAGIC;
+	return 0;
+}
+
 static int notify_begin(struct supervise *s, struct err *reterr)
 {
 	struct notify *n = sys_calloc(1, sizeof(*n));
@@ -215,6 +237,8 @@ static int notify_begin(struct supervise *s, struct err *reterr)
 	(void)pthread_condattr_destroy(&attr);
 	if (n->stop < 0)
 		return err_errno(reterr, n->stop, "eventfd");
+	if (notify_board(n, reterr) < 0)
+		return -ENOMEM;
 	return filter_make(s, SECCOMP_RET_USER_NOTIF, reterr);
 }
 
@@ -295,12 +319,18 @@ static int notify_run(struct supervise *s, struct ended *ret, struct err *reterr
 	struct notify *n = s->private;
 	int failed = notify_connect(s, reterr), r;
 
+	if (failed == 0 && s->counted)
+		failed = tracers_create(&n->tracers, s->report, n->board, s->pid, reterr);
+	if (failed < 0)
+		(void)sys_kill(s->pid, SIGKILL);
 	r = notify_reap(s, ret);
 	/* Those that it left behind still have the filter: until the last is gone. */
 	if (failed == 0)
 		notify_join(n);
 	else
 		notify_stop(n);
+	tracers_destroy(n->tracers);
+	n->tracers = NULL;
 	return failed < 0 ? failed : r < 0 ? err_errno(reterr, r, "wait") : 0;
 }
 
@@ -316,6 +346,10 @@ static void notify_end(struct supervise *s)
 		(void)sys_close(n->listener);
 	if (n->stop >= 0)
 		(void)sys_close(n->stop);
+	if (n->board)
+		(void)sys_munmap(n->board, sizeof(*n->board));
+	if (s->board >= 0)
+		(void)sys_close(s->board);
 	(void)pthread_cond_destroy(&n->free);
 	(void)pthread_mutex_destroy(&n->lock);
 	free(n);

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "policy/board.h"
 #include "policy/ends.h"
 #include "policy/mechanism.h"
 #include "policy/move.h"
@@ -34,6 +35,8 @@ struct notify {
 	struct supervise *s;
 	int listener;            /* -1: none */
 	int stop;                /* eventfd: readable when all workers are to end */
+	struct tracers *tracers; /* NULL: nobody wants to know */
+	struct board *board;     /* what others may know; its memfd is s->board */
 
 	pthread_mutex_t lock;    /* of all below */
 	pthread_cond_t free;     /* something for an idle worker, or it is over */

@@ -296,6 +296,8 @@ void notify_call(struct notify_job *job)
 					       job->req.data.args[i];
 	/* Only what is asked for needs the number of the process. */
 	job->tgid = job->n->s->counted ? call_tgid(job->tid) : job->tid;
+	if (job->event.call == CALL_VMSPLICE)
+		board_note(job->n->board, job->tid);
 	job->pidfd = call_pidfd(job);
 	job->blind = job->pidfd < 0 ? job->pidfd : 0;
 	if (job->pidfd >= 0)

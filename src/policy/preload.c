@@ -13,6 +13,7 @@
 #include "policy/mechanism.h"
 #include "policy/report.h"
 #include "policy/shared.h"
+#include "policy/victims.h"
 #include "sys/proc.h"
 #include "sys/sys.h"
 #include "sys/trace.h"
@@ -140,6 +141,7 @@ static int preload_memory(struct supervise *s, struct preload *p, struct err *re
 	p->shared->size_bytes = sizeof(*p->shared);
 	p->shared->policy = s->policy;
 	p->shared->counted = s->counted;
+	p->shared->dumper = s->dumper;
 	return 0;
 }
 
@@ -175,12 +177,16 @@ static int preload_child(struct supervise *s)
 
 static int preload_run(struct supervise *s, struct ended *ret, struct err *reterr)
 {
+	struct preload *p = s->private;
 	int failed = child_ran(s, reterr), r;
 
 	do {
 		r = sys_waitpid(s->pid, &ret->status, 0);
 	} while (r == -EINTR);
-	return failed < 0 ? failed : r < 0 ? err_errno(reterr, r, "wait") : 0;
+	if (failed < 0 || r < 0)
+		return failed < 0 ? failed : err_errno(reterr, r, "wait");
+	/* A dumper that failed by itself says so. */
+	return s->dumper && ret->status == 0 ? victims_judge(s->report, p->shared, reterr) : 0;
 }
 
 /* ------------------------------------------------------- what was counted */

@@ -99,7 +99,8 @@ static void text_site(struct buf *b, const struct report_site *s, double ns_per_
 	text_findings(b, c);
 }
 
-static void text_program(struct buf *b, const struct report_program *p, double ns_per_byte)
+static void text_program(struct buf *b, const struct report_program *p, double ns_per_byte,
+			 bool holes)
 {
 	bool fails = false, vmsplice = false;
 
@@ -113,8 +114,8 @@ static void text_program(struct buf *b, const struct report_program *p, double n
 		vmsplice |= s->call == CALL_VMSPLICE;
 	}
 	if (vmsplice && !fails)
-		buf_puts(b, "  verdict: nothing seen that copy-v1 or copy-v2 would change but the "
-			    "time it takes\n");
+		buf_printf(b, "  verdict: nothing seen that copy-v1 or copy-v2 would change but the "
+			   "time it takes%s\n", holes ? "; but see NOT SEEN above" : "");
 }
 
 static void text_status(struct buf *b, int status)
@@ -146,7 +147,7 @@ int report_text(struct report *r, const struct report_head *h, struct buf *ret)
 		buf_printf(b, "note: %s\n", r->notes.text[i]);
 	for (const struct report_program *p = r->programs; p; p = p->next)
 		if (p->sites) {
-			text_program(b, p, ns_per_byte);
+			text_program(b, p, ns_per_byte, r->holes.n || r->dropped);
 			any = true;
 		}
 	if (!any)

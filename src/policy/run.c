@@ -22,6 +22,13 @@ static const char *const run_mechanisms[] = {
 	[DECANT_MECHANISM_PRELOAD] = "preload",
 };
 
+/* A later field: older callers do not have it. */
+static uint32_t run_flags(const struct decant_run_options *o)
+{
+	return o->size >= offsetof(struct decant_run_options, flags) + sizeof(o->flags) ?
+		       o->flags : 0;
+}
+
 static int run_check(const struct decant_run_options *o, const char *const *argv,
 		     struct policy *ret, struct err *reterr)
 {
@@ -31,6 +38,12 @@ static int run_check(const struct decant_run_options *o, const char *const *argv
 		return err_set(reterr, -EINVAL, "run: no such mechanism");
 	if (o->report > DECANT_REPORT_JSON)
 		return err_set(reterr, -EINVAL, "run: no such form of report");
+	if (run_flags(o) & ~(uint32_t)DECANT_RUN_DUMPER)
+		return err_set(reterr, -EINVAL, "run: no such flag");
+	if ((run_flags(o) & DECANT_RUN_DUMPER) && o->mechanism != DECANT_MECHANISM_AUTO &&
+	    o->mechanism != DECANT_MECHANISM_PRELOAD)
+		return err_set(reterr, -EINVAL, "run: a dumper carries no filter itself: mechanism "
+			       "auto or preload");
 	if (!argv || !argv[0])
 		return err_set(reterr, -EINVAL, "run: no program was given");
 	return policy_parse(o->policy, ret, reterr);
@@ -59,7 +72,7 @@ static int run_program(const struct decant_run_options *o, const char *const *ar
 	bool counted = p->audit || p->vmsplice == POLICY_WARN || o->report != DECANT_REPORT_NONE;
 	struct supervise_request q = {
 		.policy = *p, .counted = counted, .argv = argv, .started = o->started,
-		.arg = o->arg,
+		.arg = o->arg, .dumper = run_flags(o) & DECANT_RUN_DUMPER,
 	};
 	struct report_head head = { .command = argv[0] };
 	char why[CHOOSE_WHY_MAX];
@@ -70,8 +83,8 @@ static int run_program(const struct decant_run_options *o, const char *const *ar
 	int r = program_find(argv[0], &program, reterr);
 
 	if (r == 0)
-		r = choose_mechanism(run_mechanisms[o->mechanism], p, counted, argv[0], &program,
-				     &q.mechanism, why, reterr);
+		r = choose_mechanism(q.dumper ? "dumper" : run_mechanisms[o->mechanism], p, counted,
+				     argv[0], &program, &q.mechanism, why, reterr);
 	if (r < 0)
 		return r;
 	(void)snprintf(ret->mechanism, sizeof(ret->mechanism), "%s", q.mechanism->name);
@@ -87,8 +100,11 @@ static int run_program(const struct decant_run_options *o, const char *const *ar
 	head.why = why;
 	head.status = ended.status;
 	head.elapsed_ns = sys_clock_ns() - begun;
-	if (r == 0 && o->report != DECANT_REPORT_NONE)
-		r = run_report(report, o, &head, ret, reterr);
+	if ((r == 0 || r == -ENODATA) && o->report != DECANT_REPORT_NONE) {
+		int e = run_report(report, o, &head, ret, r == 0 ? reterr : NULL);
+
+		r = r == 0 ? e : r;
+	}
 	report_destroy(report);
 	return r;
 }

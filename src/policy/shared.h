@@ -21,13 +21,14 @@
 #include "policy/report.h"
 
 #define SHARED_MAGIC 0x64634472u
-#define SHARED_VERSION 1
+#define SHARED_VERSION 2
 #define SHARED_ENV "DECANT_SHIM"
 #define SHARED_ENV_POLICY "DECANT_SHIM_POLICY"
 #define SHARED_LIBRARY "libdecant-shim.so"
 #define SHARED_PROGRAMS 1024
 #define SHARED_SITES 8192
 #define SHARED_HOLES 64
+#define SHARED_VICTIMS 256
 #define SHARED_PATH_MAX 232
 #define SHARED_SYMBOL_MAX 64
 
@@ -64,20 +65,41 @@ struct shared_hole {
 	char exe[SHARED_PATH_MAX];
 };
 
+/* What is seen of what a dumper does inside a process that it takes over. */
+enum shared_sight {
+	SIGHT_NONE = 0,      /* not known (yet) */
+	SIGHT_NO_FILTER,     /* the process is not under a policy */
+	SIGHT_SUSPENDED,     /* it has filters, and the dumper did not say what becomes of them */
+	SIGHT_MORE_FILTERS,  /* it has others than ours: they were suspended */
+	SIGHT_NOT_OURS,      /* its filter is not that of mechanism notify, or nobody answers */
+	SIGHT_CAUGHT,        /* its supervisor is asked */
+	SIGHT_MAX
+};
+
+struct shared_victim {
+	int32_t pid;         /* as the dumper sees it */
+	uint32_t sight;      /* enum shared_sight */
+	uint32_t filters;
+	uint32_t pad;
+	uint64_t calls;      /* vmsplice, that its supervisor saw meanwhile */
+};
+
 struct shared {
 	uint32_t magic, version;
 	uint64_t size_bytes;      /* of this structure */
 	struct policy policy;
 	uint8_t counted;
-	uint8_t pad[3];
+	uint8_t dumper;           /* the program is one: see shim/dumper.c */
+	uint8_t pad[2];
 	/* All below: __atomic builtins. */
 	uint32_t programs_n;      /* may pass SHARED_PROGRAMS: those were dropped */
 	uint32_t sites_n;
 	uint32_t holes_n;
-	uint32_t pad2;
+	uint32_t victims_n;       /* may pass SHARED_VICTIMS */
 	uint64_t dropped_calls;   /* that found no slot */
 	uint64_t rings;           /* io_uring_setup() by libc's syscall() or liburing */
 	struct shared_hole holes[SHARED_HOLES];
+	struct shared_victim victims[SHARED_VICTIMS];
 	struct shared_program programs[SHARED_PROGRAMS];
 	struct shared_site sites[SHARED_SITES];
 };

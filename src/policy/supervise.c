@@ -184,7 +184,8 @@ int supervise(const struct supervise_request *q, struct ended *ret, struct err *
 		.s = {
 			.policy = q->policy, .counted = q->counted, .argv = q->argv,
 			.envp = (const char **)sys_environ(), .program = *q->program,
-			.report = q->report, .pidfd = -1, .sync = -1,
+			.report = q->report, .pidfd = -1, .sync = -1, .board = -1,
+			.dumper = q->dumper,
 		},
 	};
 	pthread_t thread;
@@ -205,8 +206,8 @@ int supervise(const struct supervise_request *q, struct ended *ret, struct err *
 	(void)sys_sigaction(SIGCHLD, &k.chld, NULL);
 	if (r < 0)
 		return err_errno(reterr, r, "supervisor's thread");
+	*ret = k.ended;
 	if (k.result < 0)
 		return err_set(reterr, k.result, "%s", k.err.text);
-	*ret = k.ended;
 	return 0;
 }

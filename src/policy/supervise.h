@@ -12,7 +12,7 @@
 
 struct supervise_request {
 	struct policy policy;
-	bool counted;
+	bool counted, dumper;
 	const char *const *argv;
 	const struct mechanism *mechanism;
 	const struct program *program;
@@ -24,7 +24,8 @@ struct supervise_request {
 
 /*
  * Blocks.  0 and *ret; or a negative errno with a sentence, and the program
- * does not run (any more).
+ * does not run (any more).  -ENODATA: it has ended as *ret says, and what a
+ * dumper did was not seen.
  */
 int supervise(const struct supervise_request *q, struct ended *ret, struct err *reterr);
 

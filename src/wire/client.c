@@ -155,7 +155,13 @@ static int client_open(struct decant_remote *remote, enum dir_kind kind, uint64_
 		return client_fail(r, reterr);
 	c->kind = kind;
 	c->id = id;
-	*ret_parent = answer;
+	/*
+	 * Later images are based on our own before them.  A server that had a parent
+	 * before the first may mean that one still: then nothing may be left out.
+	 */
+	if (!c->images)
+		c->foreign |= answer;
+	*ret_parent = answer && !(c->images && c->foreign);
 	return 0;
 }
 
@@ -182,6 +188,7 @@ static int client_commit(struct decant_remote *remote, struct err *reterr)
 	/* It has said that it has all: how the connection ends does not matter any more. */
 	(void)channel_end(&c->channel, NULL);
 	client_leave(c, true);
+	c->images++;
 	return 0;
 }
 

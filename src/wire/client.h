@@ -36,6 +36,8 @@ struct client {
 	struct tls *tls;
 	struct channel channel;
 	unsigned header_bytes;   /* 0: not known yet */
+	unsigned images;         /* that were committed */
+	bool foreign;            /* the first one had a parent already: one that is not ours */
 	enum dir_kind kind;      /* of the pagemap that is open */
 	uint64_t id;
 

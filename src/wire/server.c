@@ -11,15 +11,18 @@
 #include <sys/file.h>
 
 #include "base/checked.h"
+#include "base/parse.h"
 #include "dump/names.h"
 #include "sys/name.h"
 #include "sys/sys.h"
 
 #define SERVER_FLAGS (DECANT_PAGE_SERVER_ONCE | DECANT_PAGE_SERVER_CLEAN | \
-		      DECANT_PAGE_SERVER_SYNC | DECANT_PAGE_SERVER_DISCARD)
+		      DECANT_PAGE_SERVER_SYNC | DECANT_PAGE_SERVER_DISCARD | \
+		      DECANT_PAGE_SERVER_CHAIN)
 #define SERVER_OWN_MAX (256u << 10)     /* of a connection */
 #define SERVER_OWN_MIN (64u << 10)
 #define SERVER_LEND_BYTES (2ull << 20)  /* the least, and the step: a huge page */
+#define SERVER_IMAGE_MAX 1000000
 #define SERVER_TIRED_MS 100             /* no descriptors, no threads: others may end */
 
 /* ------------------------------------------------------------------ memory */
@@ -53,14 +56,24 @@ void server_give_back(struct decant_page_server *s, uint64_t bytes)
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
-void server_kept(struct decant_page_server *s)
+void server_kept(struct decant_page_server *s, unsigned image)
 {
 	(void)pthread_mutex_lock(&s->lock);
 	s->kept = true;
+	if (image > s->last)
+		s->last = image;
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
-/* ------------------------------------------------------------- open, close */
+unsigned server_last(struct decant_page_server *s)
+{
+	unsigned last;
+
+	(void)pthread_mutex_lock(&s->lock);
+	last = s->last;
+	(void)pthread_mutex_unlock(&s->lock);
+	return last;
+}
 
 static int server_count(void *arg, const char *name)
 {
@@ -70,12 +83,71 @@ static int server_count(void *arg, const char *name)
 	return 0;
 }
 
+/* ------------------------------------------------------------------ a chain */
+
+static unsigned server_number(const char *name)
+{
+	uint64_t n = 0;
+
+	return name[0] != '0' && parse_u64(name, 1, SERVER_IMAGE_MAX, &n, NULL) == 0 ?
+	       (unsigned)n : 0;
+}
+
+static int server_highest(void *arg, const char *name)
+{
+	unsigned *last = arg, n = server_number(name);
+
+	if (n > *last)
+		*last = n;
+	return 0;
+}
+
+int server_images(struct decant_page_server *s, unsigned *ret)
+{
+	*ret = 0;
+	return names_each(dir_fd(s->house), server_highest, ret);
+}
+
+/* What is there from before: whole images, and what a killed run left of one. */
+static int server_image(void *arg, const char *name)
+{
+	struct dir_options o = { .flags = DIR_CLEAN };
+	struct decant_page_server *s = arg;
+	unsigned n = server_number(name), parts = 0;
+	_cleanup_close_ int fd = -1;
+	char path[DIR_PATH_MAX];
+	struct dir *d = NULL;
+	int r;
+
+	if (!n)
+		return 0;
+	fd = sys_openat(dir_fd(s->house), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+			0);
+	r = fd < 0 ? fd : names_each(fd, server_count, &parts);
+	if (r < 0)
+		return err_errno(&s->d->err, r, "%s/%s", s->path, name);
+	if (!parts) {
+		server_kept(s, n);
+		return 0;
+	}
+	(void)snprintf(path, sizeof(path), "%s/%s", s->path, name);
+	if (!(s->o.flags & DECANT_PAGE_SERVER_CLEAN))
+		return err_set(&s->d->err, -EEXIST, "%s: a run that was killed left %u unfinished "
+			       "file%s here", path, parts, parts == 1 ? "" : "s");
+	r = dir_begin(&d, path, &o, &s->d->err);
+	dir_close(d);
+	(void)sys_unlinkat(dir_fd(s->house), name, AT_REMOVEDIR);
+	return r;
+}
+
 /* Unfinished files, and nobody who could be at work on them. */
 static int server_look(struct decant_page_server *s, struct err *e)
 {
 	int fd = dir_fd(s->house), r;
 	unsigned n = 0;
 
+	if (s->o.flags & DECANT_PAGE_SERVER_CHAIN)
+		return names_each(fd, server_image, s);
 	r = names_each(fd, server_count, &n);
 	if (r < 0)
 		return err_errno(e, r, "%s: reading it", s->path);
@@ -130,6 +202,8 @@ static int server_check(const char *dir, const struct decant_page_server_options
 	if (o->connections_max > SERVER_CONNECTIONS_MAX)
 		return err_set(e, -EINVAL, "options: more than %u connections",
 			       SERVER_CONNECTIONS_MAX);
+	if (o->flags & DECANT_PAGE_SERVER_CHAIN && (o->parent || discard))
+		return err_set(e, -EINVAL, "options: a chain has its own parents");
 	if (discard && (dir || o->parent))
 		return err_set(e, -EINVAL, "options: what is thrown away needs no directory");
 	if (!discard && (!dir || !dir[0] || strlen(dir) > DIR_PATH_MAX - 16))

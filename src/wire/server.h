@@ -48,6 +48,7 @@ struct decant_page_server {
 	pthread_mutex_t lock;    /* of what is below */
 	bool kept;               /* something was committed: house stays */
 	uint64_t lent_bytes;
+	unsigned last;           /* image of a chain that is complete */
 };
 
 /* Where the pages of a connection go: one pagemap after the other. */
@@ -106,6 +107,11 @@ uint64_t server_borrow(struct decant_page_server *s, uint64_t most_bytes);
 void server_give_back(struct decant_page_server *s, uint64_t bytes);
 /* Of each connection. */
 uint32_t server_own_bytes(const struct decant_page_server *s);
-void server_kept(struct decant_page_server *s);
+/* An image is complete; 0: it has no number. */
+void server_kept(struct decant_page_server *s, unsigned image);
+/* Of a chain: the last that became complete; 0: none. */
+unsigned server_last(struct decant_page_server *s);
+/* The highest number that is there. */
+int server_images(struct decant_page_server *s, unsigned *ret);
 
 #endif

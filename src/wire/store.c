@@ -21,7 +21,7 @@
 #define STORE_OWN_BUFFERS 2
 #define STORE_AHEAD_MIN (1ull << 20)
 #define STORE_AHEAD_MAX (128ull << 20)
-#define STORE_IMAGES_MAX 256             /* levels of a chain: what readers take */
+#define STORE_IMAGES_MAX 1000000
 
 void store_init(struct store *t, struct decant_page_server *s)
 {
@@ -53,16 +53,6 @@ static void store_memory_back(struct store *t)
 
 /* ------------------------------------------------------------- directories */
 
-static int store_dir(struct store *t, struct err *e)
-{
-	struct dir_options o = {
-		.flags = DIR_SHARED | (t->s->o.flags & DECANT_PAGE_SERVER_SYNC ? DIR_SYNC : 0u),
-		.first_pages_id = SERVER_PAGES_ID,
-	};
-
-	return dir_begin(&t->d, t->s->path, &o, e);
-}
-
 /* Is that pagemap in there?  1, 0, negative errno. */
 static int store_has(int dir_fd, const char *dir, enum dir_kind kind, uint64_t id)
 {
@@ -77,6 +67,54 @@ static int store_has(int dir_fd, const char *dir, enum dir_kind kind, uint64_t i
 	return map_fd >= 0 ? 1 : map_fd == -ENOENT ? 0 : map_fd;
 }
 
+/* The directory that everybody shares. */
+static int store_shared(struct store *t, struct dir_options *o, struct err *e)
+{
+	o->flags |= DIR_SHARED;
+	return dir_begin(&t->d, t->s->path, o, e);
+}
+
+/* One of our own, behind all that are there; its parent is the last that has this pagemap. */
+static int store_next(struct store *t, enum dir_kind kind, uint64_t id, struct dir_options *o,
+		      struct err *e)
+{
+	char path[DIR_PATH_MAX], parent[DIR_PATH_MAX], name[16];
+	int house_fd = dir_fd(t->s->house), r;
+	unsigned last, k;
+
+	r = server_images(t->s, &last);
+	if (r < 0)
+		return err_errno(e, r, "%s: reading it", t->s->path);
+	for (k = last, r = 0; k && r == 0; k -= r == 0) {
+		(void)snprintf(name, sizeof(name), "%u", k);
+		r = store_has(house_fd, name, kind, id);
+	}
+	if (r < 0)
+		return err_errno(e, r, "%s/%u", t->s->path, k);
+	/* A process that is new here comes with others that are not, perhaps. */
+	if (!k)
+		k = server_last(t->s);
+	(void)snprintf(parent, sizeof(parent), "%s/%u", t->s->path, k);
+	o->parent = k ? parent : NULL;
+	do {
+		t->image = ++last;
+		(void)snprintf(path, sizeof(path), "%s/%u", t->s->path, last);
+		r = dir_begin(&t->d, path, o, e);
+	} while ((r == -EBUSY || r == -EEXIST) && last < STORE_IMAGES_MAX);
+	return r;
+}
+
+static int store_dir(struct store *t, enum dir_kind kind, uint64_t id, struct err *e)
+{
+	struct dir_options o = {
+		.flags = t->s->o.flags & DECANT_PAGE_SERVER_SYNC ? DIR_SYNC : 0u,
+		.first_pages_id = SERVER_PAGES_ID,
+	};
+
+	return t->s->o.flags & DECANT_PAGE_SERVER_CHAIN ? store_next(t, kind, id, &o, e) :
+							  store_shared(t, &o, e);
+}
+
 int store_has_parent(struct store *t, enum dir_kind kind, uint64_t id, bool *ret,
 		     struct err *reterr)
 {
@@ -86,7 +124,7 @@ int store_has_parent(struct store *t, enum dir_kind kind, uint64_t id, bool *ret
 	if (t->s->o.flags & DECANT_PAGE_SERVER_DISCARD)
 		return 0;
 	if (!t->d)
-		r = store_dir(t, reterr);
+		r = store_dir(t, kind, id, reterr);
 	if (r < 0)
 		return r;
 	r = store_has(dir_fd(t->d), NAMES_PARENT, kind, id);
@@ -256,7 +294,7 @@ int store_commit(struct store *t, struct err *reterr)
 	if (r == 0 && t->d)
 		r = dir_commit(t->d, NULL, NULL, reterr);
 	if (r == 0 && t->d)
-		server_kept(t->s);
+		server_kept(t->s, t->image);
 	return r;
 }
 

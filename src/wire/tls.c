@@ -253,8 +253,8 @@ static int tls_refused(struct tls_session *s, struct err *e, int error)
 
 	if (error != GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR || !status ||
 	    tls_lib.certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) < 0)
-		return tls_fail(e, -EACCES, "the peer's certificate", error);
-	r = err_set(e, -EACCES, "TLS: %s", (const char *)text.data);
+		return tls_fail(e, -EKEYREJECTED, "the peer's certificate", error);
+	r = err_set(e, -EKEYREJECTED, "TLS: %s", (const char *)text.data);
 	(*tls_lib.free)(text.data);
 	return r;
 }

@@ -362,7 +362,7 @@ enum decant_capture_flags {
 					      * room on any stack) change registers in place: our
 					      * death in the stop would then kill the target */
 	DECANT_CAPTURE_YIELD = 1 << 5,       /* the calling thread gives way to the target while it
-					      * copies: it has nice 10 from then on */
+					      * copies: it has nice 5 from then on */
 };
 
 /* How far a capture is; the strings are static. */

@@ -15,7 +15,7 @@
 #include "sys/sys.h"
 
 #define CAPTURE_SAMPLE_PLAN_NS 200000000ull
-#define CAPTURE_NICE 10
+#define CAPTURE_NICE 5
 #define CAPTURE_SLICE_NS 100000ull         /* the shortest that the kernel gives */
 #define CAPTURE_FLAGS (DECANT_CAPTURE_ALL | DECANT_CAPTURE_BEST_EFFORT | \
 		       DECANT_CAPTURE_FILTER | DECANT_CAPTURE_ZSTD | DECANT_CAPTURE_UNSAFE | \

@@ -4,6 +4,7 @@
 #	tools/check-vm.sh [TEST...]		tests with these words in their names
 #	tools/check-vm.sh --control		a panic, a hang and an init that dies must be seen
 #	tools/check-vm.sh --run COMMAND...	anything else there (in the source directory)
+#	tools/check-vm.sh --bench		pre-dumps of criu and decant side by side
 # The machine is emulated (qemu, no KVM needed).  Its root is this machine's
 # own, read-only over 9p, below an overlay in memory: nothing is installed,
 # nothing here is changed.  The last line is "N passed, N failed, N skipped".
@@ -145,6 +146,25 @@ PATH=$PATH:/usr/sbin:/sbin
 unpack_kernel
 pack_initrd
 
+make_build()
+{
+	build=${DECANT_VM_BUILD-}
+	[ -z "$build" ] || return 0
+	build=./build-check/plain
+	[ -f "$build/build.ninja" ] ||
+		meson setup -Dfaults=true -Dwerror=true "$build" >"$vm/build.log" 2>&1 ||
+		broken "does not build: see $vm/build.log"
+	ninja -C "$build" >"$vm/build.log" 2>&1 || { cat "$vm/build.log"; broken "does not build"; }
+}
+
+other()
+{
+	job "$@"
+	boot "$seconds"
+	[ "$ended" = 0 ] || broken "$ended"
+	exit 0
+}
+
 case ${1-} in
 --control)
 	controls && exit 0
@@ -152,19 +172,16 @@ case ${1-} in
 	;;
 --run)
 	shift
-	job "$@"
-	boot "$seconds"
-	[ "$ended" = 0 ] || broken "$ended"
-	exit 0
+	other "$@"
+	;;
+--bench)
+	shift
+	make_build
+	other bench/criu.py "$@" "$(realpath "$build")"
 	;;
 esac
 
-build=${DECANT_VM_BUILD-}
-if [ -z "$build" ]; then
-	build=./build-check/plain
-	[ -f "$build/build.ninja" ] || meson setup -Dfaults=true -Dwerror=true "$build" >/dev/null
-	ninja -C "$build" >"$vm/build.log" 2>&1 || { cat "$vm/build.log"; broken "does not build"; }
-fi
+make_build
 if [ $# = 0 ]; then
 	controls || broken "the controls failed"
 	set -- unit/ system/ api/ fault/ cli/ interop/
@@ -174,7 +191,8 @@ words=(-x '(valgrind)')
 for word; do
 	words+=(-k "$word")
 done
-job tests/run --again --skips tests/vm-skips "${words[@]}" "$(realpath "$build")"
+cat tests/skips-allowed tests/vm-skips >"$vm/skips"
+job tests/run --again --skips "$vm/skips" "${words[@]}" "$(realpath "$build")"
 boot "$seconds"
 case $ended in
 0 | 1) exit "$ended" ;;

@@ -110,7 +110,8 @@ void serve_options_help(void)
 		     width ? width : SERVE_HELP_WIDTH);
 	(void)printf("\nExamples:\n"
 		     "  decant serve\n"
-		     "  decant serve --listen :80 --user www-data --log /var/log/serve.log /srv/www\n"
+		     "  decant serve --listen :80 --user www-data "
+		     "--log /var/log/serve.log /srv/www\n"
 		     "  decant serve --listen 192.0.2.1:8000 disk.img\n\n"
 		     "See decant-serve(1).\n");
 }

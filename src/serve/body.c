@@ -2,10 +2,11 @@
 /*
  * Sends an answer: one turn after the other, never waiting.
  *
- * Every byte is copied once into the socket, out of a mapping or (small ones,
- * and those asked for the first time) by way of a buffer: when send returns, the
- * file may change.  What is not in memory is the engine's: its threads wait for
- * the disk, and its planner knows the better routes for that.
+ * Small files, and those that were changed lately, go by way of a buffer: read,
+ * looked at whether they still are so long, sent.  What is large, quiet and in
+ * demand goes out of a mapping, with one copy.  Either way the file may change
+ * when send returns.  What is not in memory is the engine's: its threads wait
+ * for the disk, and its planner knows the better routes for that.
  */
 #include <errno.h>
 #include <sys/uio.h>
@@ -17,6 +18,9 @@
 #include "uapi/rwf.h"
 
 #define BODY_WANT_MIN (16u << 10)
+/* Bodies up to this are read; larger ones are mapped where that pays. */
+#define BODY_MAP_BYTES (256u << 10)
+#define BODY_TAIL_BYTES 4096u
 
 /* The next text to be sent, when what was there is through; false: none. */
 static bool body_next_part(struct exchange *x)
@@ -25,13 +29,13 @@ static bool body_next_part(struct exchange *x)
 		return false;
 	x->text_at = 0;
 	if (x->parts_at == x->parts_n) {
-		x->text = HEAD_PARTS_END;
-		x->text_len = sizeof(HEAD_PARTS_END) - 1;
+		x->text = x->head;
+		x->text_len = head_parts_end(x->head, sizeof(x->head), x->boundary);
 	} else {
 		x->at = x->parts[x->parts_at].start;
 		x->end = x->parts[x->parts_at].end;
 		x->text = x->head;
-		x->text_len = head_part(x->head, sizeof(x->head), x->type,
+		x->text_len = head_part(x->head, sizeof(x->head), x->boundary, x->type,
 					&x->parts[x->parts_at], x->size);
 	}
 	x->parts_at++;
@@ -39,38 +43,62 @@ static bool body_next_part(struct exchange *x)
 }
 
 /*
+ * A mapping shows zeros behind the end of a file that is cut, to the end of the
+ * page: so the last page of an answer never comes from one, and whoever gets all
+ * of an answer gets no such zero.
+ */
+static const void *body_mapped(struct worker *w, struct exchange *x, uint64_t *len)
+{
+	struct iovec v = { .iov_base = w->scratch, .iov_len = 1 };
+	const void *mapped;
+
+	if (!x->quiet || x->size < BODY_MAP_BYTES || x->end - x->at <= BODY_TAIL_BYTES)
+		return NULL;
+	*len = min_u64(*len, x->end - x->at - BODY_TAIL_BYTES);
+	mapped = keep_get(w->keep, x->fd, x->dev, x->ino, x->at, x->size, len, w->now_ns);
+	/*
+	 * The last byte tells for the rest: the kernel reads ahead in order.
+	 * And it tells whether the file is still so long.
+	 */
+	return mapped && sys_preadv2(x->fd, &v, 1, x->at + *len - 1, RWF_NOWAIT) == 1 ? mapped :
+										   NULL;
+}
+
+/* 1: the file is as long as that, after what was read was read; 0: it is not. */
+static int body_verify(const struct exchange *x, uint64_t end)
+{
+	struct stat st;
+	int r = sys_fstat(x->fd, &st);
+
+	return r < 0 ? r : (uint64_t)st.st_size >= end;
+}
+
+/*
  * Bytes at x->at without waiting for a disk: *ret points at them.  Their number;
- * 0: the file ends here; -EAGAIN: they are not in memory.
+ * 0: the file ends before; -EAGAIN: they are not in memory.
  */
 static int64_t body_bytes(struct worker *w, struct exchange *x, uint64_t len,
 			  const void **ret)
 {
 	struct iovec v = { .iov_base = w->scratch };
-	const void *mapped = NULL;
+	uint64_t mapped_len = len;
 	ssize_t n;
 
-	if (x->size > SERVE_READ_BYTES)
-		mapped = keep_get(w->keep, x->fd, x->dev, x->ino, x->at, x->size, &len, w->now_ns);
-	if (mapped) {
-		/*
-		 * The last byte tells for the rest: the kernel reads ahead in order.
-		 * And it tells whether the file is still so long.
-		 */
-		v.iov_len = 1;
-		n = sys_preadv2(x->fd, &v, 1, x->at + len - 1, RWF_NOWAIT);
-		if (n == 1) {
-			*ret = mapped;
-			return (int64_t)len;
-		}
-		if (n == -EAGAIN)
-			return n;
-	}
+	*ret = body_mapped(w, x, &mapped_len);
+	if (*ret)
+		return (int64_t)mapped_len;
+	*ret = w->scratch;
 	v.iov_len = min_u64(len, x->want);
 	n = sys_preadv2(x->fd, &v, 1, x->at, RWF_NOWAIT);
 	/* Such a file system has no disk, or no way to ask. */
 	if (n == -EOPNOTSUPP || n == -EINVAL || n == -ENOSYS)
 		n = sys_pread(x->fd, w->scratch, v.iov_len, x->at);
-	*ret = w->scratch;
+	if (n > 0) {
+		int r = body_verify(x, x->at + (uint64_t)n);
+
+		if (r <= 0)
+			return r;
+	}
 	return n;
 }
 

@@ -22,14 +22,14 @@ void validator_of(const struct stat *st, int64_t now_ns, struct validator *ret)
 {
 	int64_t mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
 	int64_t ctime_ns = (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec;
-	int64_t newest_ns = mtime_ns > ctime_ns ? mtime_ns : ctime_ns;
 	uint64_t h = condition_mix(st->st_dev, st->st_ino);
 	char *at = ret->etag;
 
 	h = condition_mix(h, (uint64_t)mtime_ns);
 	h = condition_mix(h, (uint64_t)ctime_ns);
 	h = condition_mix(h, (uint64_t)st->st_size);
-	ret->weak = now_ns - newest_ns < CONDITION_FRESH_NS;
+	ret->newest_ns = mtime_ns > ctime_ns ? mtime_ns : ctime_ns;
+	ret->weak = now_ns - ret->newest_ns < CONDITION_FRESH_NS;
 	if (ret->weak) {
 		*at++ = 'W';
 		*at++ = '/';

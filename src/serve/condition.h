@@ -20,6 +20,7 @@ struct validator {
 	uint8_t etag_len;
 	bool weak;
 	int64_t mtime;           /* seconds */
+	int64_t newest_ns;       /* when it was changed last, in any way */
 };
 
 /*

@@ -73,7 +73,7 @@ void date_format(char ret[DATE_BYTES], int64_t seconds)
 	date_two(ret + 23, d.second);
 }
 
-/* Digits d, letters a (a month M), anything else itself; a blank before a digit in asctime. */
+/* Letters of the form stand for fields (B: a month's name), all else for itself. */
 static bool date_match(struct span text, const char *form, struct date *ret)
 {
 	size_t at = 0;
@@ -87,7 +87,7 @@ static bool date_match(struct span text, const char *form, struct date *ret)
 				at++;
 			continue;
 		}
-		if (*form == 'M') {
+		if (*form == 'B') {
 			unsigned m = 0;
 
 			while (m < 12 && (text.len - at < 3 || memcmp(text.s + at, date_months[m], 3)))
@@ -129,9 +129,9 @@ bool date_parse(struct span text, int64_t *ret)
 	if (!text.s)
 		return false;
 	text = span_trim(text);
-	if (!date_match(text, "*, D M Y h:m:s GMT", &d) &&
-	    !date_match(text, "*, D-M-y h:m:s GMT", &d) &&
-	    !date_match(text, "* M D h:m:s Y", &d))
+	if (!date_match(text, "*, D B Y h:m:s GMT", &d) &&
+	    !date_match(text, "*, D-B-y h:m:s GMT", &d) &&
+	    !date_match(text, "* B D h:m:s Y", &d))
 		return false;
 	if (d.day < 1 || d.day > 31 || d.hour > 23 || d.minute > 59 || d.second > 60)
 		return false;

@@ -9,6 +9,8 @@
 #include "sys/sys.h"
 
 #define EXCHANGE_FREE_MAX 64
+/* A file that has been left alone for so long is likely to be for as long again. */
+#define EXCHANGE_QUIET_NS 10000000000ll
 
 static struct exchange *exchange_create(struct worker *w)
 {
@@ -145,9 +147,10 @@ static int exchange_bare(struct worker *w, struct exchange *x, unsigned status,
 
 /* ---------------------------------------------------------------- files */
 
-/* The answer has several ranges. */
-static int exchange_parts(struct exchange *x, const struct range *v, unsigned n)
+/* The answer has several ranges.  The boundary: nobody can have put it into a file. */
+static int exchange_parts(struct worker *w, struct exchange *x, const struct range *v, unsigned n)
 {
+	head_boundary(x->boundary, w->boundaries++, w->now_ns);
 	x->parts = sys_malloc(n * sizeof(*v));
 	if (!x->parts)
 		return -ENOMEM;
@@ -156,7 +159,7 @@ static int exchange_parts(struct exchange *x, const struct range *v, unsigned n)
 	return 0;
 }
 
-static int exchange_ranges(struct exchange *x, struct head *h, uint64_t size)
+static int exchange_ranges(struct worker *w, struct exchange *x, struct head *h, uint64_t size)
 {
 	struct range v[RANGES_MAX];
 	unsigned n = 0;
@@ -175,12 +178,13 @@ static int exchange_ranges(struct exchange *x, struct head *h, uint64_t size)
 		h->length = x->end - x->at;
 		return 206;
 	}
-	r = exchange_parts(x, v, n);
+	r = exchange_parts(w, x, v, n);
 	if (r < 0)
 		return r;
 	x->type = h->type;
 	h->length = head_parts_length(h->type, v, n, size);
-	h->type = HEAD_PARTS_TYPE;
+	h->type = NULL;
+	h->boundary = x->boundary;
 	x->at = x->end = 0;
 	return 206;
 }
@@ -213,14 +217,15 @@ static int exchange_file(struct worker *w, struct exchange *x, struct found *f, 
 	x->dev = f->st.st_dev;
 	x->ino = f->st.st_ino;
 	x->size = h.length;
+	x->quiet = w->real_ns - v.newest_ns > EXCHANGE_QUIET_NS;
 	x->end = x->size;
 	if (ranges) {
-		r = exchange_ranges(x, &h, x->size);
+		r = exchange_ranges(w, x, &h, x->size);
 		if (r < 0)
 			return r;
 		if (r == 416) {
 			x->at = x->end = 0;
-			h.type = h.encoding = NULL;
+			h.type = h.encoding = h.boundary = NULL;
 			return exchange_bare(w, x, 416, &h);
 		}
 		one = (struct range){ x->at, x->end };

@@ -119,6 +119,11 @@ size_t head_write(char *ret, size_t size, const struct head *h)
 	head_bytes(&t, h->date, DATE_BYTES - 1);
 	head_const(&t, "\r\n");
 	head_field(&t, "Content-Type", h->type);
+	if (h->boundary) {
+		head_const(&t, "Content-Type: multipart/byteranges; boundary=");
+		head_string(&t, h->boundary);
+		head_const(&t, "\r\n");
+	}
 	head_field(&t, "Content-Encoding", h->encoding);
 	if (h->length != UINT64_MAX) {
 		head_const(&t, "Content-Length: ");
@@ -151,23 +156,49 @@ size_t head_write(char *ret, size_t size, const struct head *h)
 	return t.full ? 0 : (size_t)(t.at - ret);
 }
 
-size_t head_part(char *ret, size_t size, const char *type, const struct range *range, uint64_t of)
+void head_boundary(char ret[HEAD_BOUNDARY_BYTES], uint64_t a, uint64_t b)
+{
+	uint64_t h = a;
+
+	for (unsigned i = 0; i < HEAD_BOUNDARY_BYTES - 1; i++) {
+		h = (h ^ b) * 0x9e3779b97f4a7c15ull;
+		h ^= h >> 31;
+		ret[i] = (char)('a' + (h >> 20) % 26);
+	}
+	ret[HEAD_BOUNDARY_BYTES - 1] = '\0';
+}
+
+size_t head_part(char *ret, size_t size, const char *boundary, const char *type,
+		 const struct range *range, uint64_t of)
 {
 	struct head_text t = { ret, ret + size, false };
 
-	head_const(&t, "\r\n--" HEAD_BOUNDARY "\r\n");
+	head_const(&t, "\r\n--");
+	head_bytes(&t, boundary, HEAD_BOUNDARY_BYTES - 1);
+	head_const(&t, "\r\n");
 	head_field(&t, "Content-Type", type);
 	head_range(&t, range, of);
 	head_const(&t, "\r\n");
 	return t.full ? 0 : (size_t)(t.at - ret);
 }
 
+size_t head_parts_end(char *ret, size_t size, const char *boundary)
+{
+	struct head_text t = { ret, ret + size, false };
+
+	head_const(&t, "\r\n--");
+	head_bytes(&t, boundary, HEAD_BOUNDARY_BYTES - 1);
+	head_const(&t, "--\r\n");
+	return t.full ? 0 : (size_t)(t.at - ret);
+}
+
 uint64_t head_parts_length(const char *type, const struct range *v, unsigned n, uint64_t of)
 {
-	char text[HEAD_BYTES_MAX];
-	uint64_t sum = sizeof(HEAD_PARTS_END) - 1;
+	char text[HEAD_BYTES_MAX], boundary[HEAD_BOUNDARY_BYTES] = "";
+	uint64_t sum = head_parts_end(text, sizeof(text), boundary);
 
 	for (unsigned i = 0; i < n; i++)
-		sum += head_part(text, sizeof(text), type, &v[i], of) + v[i].end - v[i].start;
+		sum += head_part(text, sizeof(text), boundary, type, &v[i], of) + v[i].end -
+		       v[i].start;
 	return sum;
 }

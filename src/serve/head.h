@@ -15,7 +15,8 @@
 #include "serve/range.h"
 
 #define HEAD_BYTES_MAX 1024
-#define HEAD_BOUNDARY "decant-part-of-several"
+/* 24 letters and a 0 byte. */
+#define HEAD_BOUNDARY_BYTES 25
 
 struct head {
 	uint16_t status;
@@ -26,6 +27,7 @@ struct head {
 	bool inert;                    /* a page of ours: no script, nothing from elsewhere */
 	uint64_t length;               /* of the body; UINT64_MAX: 304 and the like, none is told */
 	const char *type;              /* NULL: none */
+	const char *boundary;          /* several ranges, with this between them; NULL: not */
 	const char *encoding;          /* NULL: none */
 	const char *location;          /* NULL: none; escaped by whoever set it */
 	const struct validator *validator; /* NULL: none */
@@ -39,12 +41,13 @@ size_t head_write(char *ret, size_t size, const struct head *h);
 /* "OK", "Not Found"; never NULL. */
 const char *head_reason(unsigned status);
 
-/* Of one part: with the line ends before it.  Likewise. */
-size_t head_part(char *ret, size_t size, const char *type, const struct range *range,
-		 uint64_t of);
+/* Letters that follow from both numbers, and from no one of them alone. */
+void head_boundary(char ret[HEAD_BOUNDARY_BYTES], uint64_t a, uint64_t b);
+/* Of one part: with the line ends before it.  As head_write(). */
+size_t head_part(char *ret, size_t size, const char *boundary, const char *type,
+		 const struct range *range, uint64_t of);
 /* Behind the last part. */
-#define HEAD_PARTS_END "\r\n--" HEAD_BOUNDARY "--\r\n"
-#define HEAD_PARTS_TYPE "multipart/byteranges; boundary=" HEAD_BOUNDARY
+size_t head_parts_end(char *ret, size_t size, const char *boundary);
 /* All bytes of such a body. */
 uint64_t head_parts_length(const char *type, const struct range *v, unsigned n, uint64_t of);
 

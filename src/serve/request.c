@@ -47,6 +47,9 @@ static int request_on_field(http_parser *p, const char *at, size_t len)
 	struct request_parser *rp = p->data;
 
 	rp->field = -1;
+	/* RFC 9112, 5.1; the parser lets it pass. */
+	if (memchr(at, ' ', len) || memchr(at, '\t', len))
+		return -1;
 	for (unsigned i = 0; i < REQUEST_FIELDS_N; i++)
 		if (request_fields[i].len == len &&
 		    strncasecmp(request_fields[i].name, at, len) == 0)

@@ -34,8 +34,6 @@
 #define SERVE_QUANTUM_BYTES (256u << 10)
 /* Requests of one connection in one turn. */
 #define SERVE_QUANTUM_REQUESTS 16
-/* Bodies up to this are read; larger ones are mapped where that pays. */
-#define SERVE_READ_BYTES (16u << 10)
 #define SERVE_INPUT_BYTES (64u << 10)
 /* One transfer of the engine, for what is not in memory. */
 #define SERVE_ENGINE_BYTES (8u << 20)
@@ -94,12 +92,14 @@ struct exchange {
 	/* Then bytes of the file, [at, end). */
 	int fd;                       /* -1: none */
 	uint64_t dev, ino, size;
+	bool quiet;                   /* it was not changed lately */
 	uint64_t at, end;
 	uint32_t want;                /* how much to read ahead of a send */
 	/* Then the next part, if there are several. */
 	struct range *parts;
 	unsigned parts_n, parts_at;
 	const char *type;
+	char boundary[HEAD_BOUNDARY_BYTES];
 	uint64_t engine_id;           /* 0: not with the engine */
 	uint64_t engine_bytes;        /* told by its last event */
 	struct limit_client *client;
@@ -152,6 +152,7 @@ struct worker {
 	char date[32];
 	int64_t date_s;
 	uint64_t text_bytes;          /* pages of our own in flight */
+	uint64_t boundaries;          /* that were made, from a number that nobody knows */
 	char *input;                  /* SERVE_INPUT_BYTES and a head */
 	char *scratch;                /* SERVE_QUANTUM_BYTES */
 	struct err err;

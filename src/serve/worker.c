@@ -327,6 +327,7 @@ static int worker_open(struct worker *w)
 	if (r < 0)
 		return err_errno(&w->err, r, "serve: worker %u", w->number);
 	w->conns_max = worker_conns_max(s);
+	w->boundaries = sys_real_ns() ^ (uint64_t)(uintptr_t)w->scratch << 20;
 	worker_clock(w);
 	worker_listen(w, true);
 	return 0;

@@ -71,6 +71,8 @@ static void page_server_wait(struct page_server *p)
 				(void)fprintf(stderr, "no new connections; again to break off "
 					      "those that are there\n");
 			decant_page_server_stop(p->server, signals > 1);
+			/* Those who come now hear it at once, instead of waiting. */
+			(void)shutdown(p->listen_fd, SHUT_RDWR);
 		}
 	}
 }

@@ -52,7 +52,7 @@ const struct option_row predump_option_rows[] = {
 	{ 0, "tls-ca", "FILE", false, OPTION_TEXT, AT(tls_ca), NULL, 0,
 	  "who signs the page server's certificate" },
 	{ 0, "tls-name", "NAME", false, OPTION_TEXT, AT(tls_name), NULL, 0,
-	  "what that certificate must name (default: HOST; empty: anything)" },
+	  "what that certificate must name (default: HOST; -: anything)" },
 	{ 0, "header", "BYTES", false, OPTION_CHOICE, AT(header), predump_headers, 0,
 	  "what the page server awaits: 24 (CRIU up to 4.1), 32 (since 4.2) or auto (default)" },
 	{ 0, "insecure", NULL, false, OPTION_FLAG, AT(insecure), NULL, 0,

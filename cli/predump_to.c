@@ -2,6 +2,7 @@
 #include "predump_to.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "net.h"
 
@@ -73,9 +74,9 @@ int predump_to_open(struct predump_to *to, struct decant *d, const struct predum
 	tls.cert = o->tls_cert;
 	tls.key = o->tls_key;
 	tls.ca = o->tls_ca;
-	/* Without a name of its own the server has that of its host; "": any of the authority. */
+	/* Who said nothing means the host; a socket of this machine has none. */
 	tls.name = o->tls_name ? o->tls_name : to->spec.host;
-	if (!tls.name[0])
+	if (!tls.name[0] || strcmp(tls.name, "-") == 0)
 		tls.name = NULL;
 	options.tls = o->tls_cert ? &tls : NULL;
 	options.header_bytes = headers[o->header];

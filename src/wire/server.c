@@ -391,7 +391,7 @@ static void server_reap(struct decant_page_server *s)
 
 static int server_accept(struct decant_page_server *s, struct err *e)
 {
-	for (;;) {
+	while (!atomic_load(&s->stop)) {
 		int fd = sys_accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
@@ -408,6 +408,8 @@ static int server_accept(struct decant_page_server *s, struct err *e)
 		case -EINVAL:
 		case -ENOTSOCK:
 		case -EOPNOTSUPP:
+			if (atomic_load(&s->stop))
+				return 0;
 			return err_errno(e, fd, "page server: the listening socket");
 		case -EMFILE:
 		case -ENFILE:
@@ -420,6 +422,7 @@ static int server_accept(struct decant_page_server *s, struct err *e)
 			return 0;
 		}
 	}
+	return 0;
 }
 
 static int server_loop(struct decant_page_server *s, struct err *e)

@@ -249,12 +249,16 @@ static int tls_refused(struct tls_session *s, struct err *e, int error)
 {
 	unsigned status = tls_lib.session_get_verify_cert_status(s->g);
 	gnutls_datum_t text = { NULL, 0 };
+	size_t len;
 	int r;
 
 	if (error != GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR || !status ||
 	    tls_lib.certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) < 0)
 		return tls_fail(e, -EKEYREJECTED, "the peer's certificate", error);
-	r = err_set(e, -EKEYREJECTED, "TLS: %s", (const char *)text.data);
+	/* Sentences, each with a blank behind it. */
+	for (len = strlen((const char *)text.data); len && text.data[len - 1] == ' '; len--)
+		;
+	r = err_set(e, -EKEYREJECTED, "TLS: %.*s", (int)len, (const char *)text.data);
 	(*tls_lib.free)(text.data);
 	return r;
 }

@@ -88,11 +88,24 @@ static int freezer_mount(char *ret, size_t size)
 	return r;
 }
 
-static bool freezer_among(const pid_t *pids, size_t n, uint64_t pid)
+/* Of those, or one that was born since they were listed, and descends from the first. */
+static bool freezer_among(const pid_t *pids, size_t n, pid_t pid)
 {
-	for (size_t i = 0; i < n; i++)
-		if ((uint64_t)pids[i] == pid)
-			return true;
+	struct proc_stat stat;
+	char name[40];
+
+	for (unsigned depth = 0; depth < FREEZER_DEPTH && pid > 1; depth++) {
+		_cleanup_close_ int fd = -1;
+
+		for (size_t i = 0; i < n; i++)
+			if (pids[i] == pid)
+				return true;
+		(void)snprintf(name, sizeof(name), "/proc/%d", (int)pid);
+		fd = sys_open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+		if (fd < 0 || procfs_stat(fd, &stat) < 0)
+			return depth == 0; /* it has ended, or who bore it has */
+		pid = stat.ppid;
+	}
 	return false;
 }
 
@@ -110,7 +123,7 @@ static int freezer_only(int dir_fd, const pid_t *pids, size_t n, unsigned depth)
 		(void)buf_str(&b);
 	for (char *w = r >= 0 && b.data ? strtok_r((char *)b.data, "\n", &save) : NULL; w && only;
 	     w = strtok_r(NULL, "\n", &save))
-		only = freezer_among(pids, n, strtoull(w, NULL, 10));
+		only = freezer_among(pids, n, (pid_t)strtoul(w, NULL, 10));
 	buf_free(&b);
 	if (r < 0 || list < 0 || depth == 0)
 		return 0;

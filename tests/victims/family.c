@@ -83,6 +83,7 @@ static void restless(void)
 	if (fork())
 		return;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NAME, "restless");
 	for (;;) {
 		pid_t pid = fork();
 
@@ -131,6 +132,7 @@ int main(int argc, char **argv)
 			victim_die("fork");
 		if (pid == 0) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			prctl(PR_SET_NAME, "family");
 			me = i;
 		}
 		if ((pid == 0) != chain)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What decant page-server tells: of where it listens, of each connection, of all.  For people or as
- * JSON, a line each, at once. */
+/*
+ * What decant page-server tells, for people or as JSON: of where it listens, of
+ * each connection, of all.  A line each, at once.
+ */
 #ifndef CLI_PAGE_SERVER_REPORT_H
 #define CLI_PAGE_SERVER_REPORT_H
 

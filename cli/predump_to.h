@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The page server of `predump --to`: its options, and connecting to it.  Not what is said there: the
- * library's. */
+/*
+ * The page server of `predump --to`: its options, and connecting to it.  Not
+ * what is said there: that is the library's.
+ */
 #ifndef CLI_PREDUMP_TO_H
 #define CLI_PREDUMP_TO_H
 

@@ -975,7 +975,7 @@ void decant_remote_close(struct decant_remote *r);
 enum decant_page_server_flags {
 	DECANT_PAGE_SERVER_ONCE = 1 << 0,    /* one connection, then end */
 	DECANT_PAGE_SERVER_CLEAN = 1 << 1,   /* remove first what a killed run left */
-	DECANT_PAGE_SERVER_SYNC = 1 << 2,    /* the client hears of the end when it is on the disk */
+	DECANT_PAGE_SERVER_SYNC = 1 << 2,    /* a client hears of the end when it is on disk */
 	DECANT_PAGE_SERVER_DISCARD = 1 << 3, /* throw the pages away; for measuring */
 	DECANT_PAGE_SERVER_CHAIN = 1 << 4,   /* dir/1, dir/2, ...: see below */
 };

@@ -272,8 +272,9 @@ int tls_handshake(struct tls_session *s, short *ret_events, struct err *reterr)
 			return 0;
 		if (r == GNUTLS_E_AGAIN)
 			return tls_wait(s, ret_events);
-		if (r == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR || r == GNUTLS_E_CERTIFICATE_ERROR ||
-		    r == GNUTLS_E_NO_CERTIFICATE_FOUND || r == GNUTLS_E_CERTIFICATE_REQUIRED)
+		if (r == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR ||
+		    r == GNUTLS_E_CERTIFICATE_ERROR || r == GNUTLS_E_NO_CERTIFICATE_FOUND ||
+		    r == GNUTLS_E_CERTIFICATE_REQUIRED)
 			return tls_refused(s, reterr, r);
 		if (!tls_again(r))
 			return tls_fail(reterr, -EPROTO, "beginning", r);

@@ -12,7 +12,7 @@
 #include "dump/predump.h"
 #include "sys/sys.h"
 
-/* What a fork takes for each MiB that is there, and at least (one machine's; docs/benchmarks.md). */
+/* What a fork takes for each MiB that is there, and at least: as measured on one machine. */
 #define SHADOW_NS_MIB 13500ull
 #define SHADOW_NS 300000ull
 

@@ -302,7 +302,8 @@ int predump_commit(struct predump *p, struct dir *d, uint64_t begin_ns, bool fin
 	struct decant_predump_report *rep = p->report;
 	uint64_t now_ns = sys_clock_ns();
 	struct criu_inventory inventory = {
-		.img_version = 2, .fdinfo_per_id = true, .pre_dump_mode = p->report->mode[0] == 'v' ? 1 : 2,
+		.img_version = 2, .fdinfo_per_id = true,
+		.pre_dump_mode = p->report->mode[0] == 'v' ? 1 : 2,
 		.dump_uptime_us = write_uptime(p),
 	};
 	struct criu_stats stats = {

@@ -78,7 +78,8 @@ static void run_pipes(void)
 	read_fds = t.peak_fds;
 	need(tool(&t, 0, "predump %d -D %s/b --mode vmsplice", v.pid, dir), "%s", t.text);
 	small_fds = t.peak_fds;
-	need(tool(&t, 0, "predump %d -D %s/c --mode vmsplice --json", large.pid, dir), "%s", t.text);
+	need(tool(&t, 0, "predump %d -D %s/c --mode vmsplice --json", large.pid, dir), "%s",
+	     t.text);
 	diag("descriptors: %u reading; %u by pipes; %u of a process four times as large", read_fds,
 	     small_fds, t.peak_fds);
 	ok(small_fds > read_fds, "pipes are seen");
@@ -150,7 +151,8 @@ static void run_parent(void)
 	ok(strcmp(text, "../a") == 0, "the link is relative: %s", text);
 	need(tool(&t, 0, "predump %d -D %s/chain --parent %s/b --rounds 2 --final --json", v.pid,
 		  dir, dir), "%s", t.text);
-	ok(good_core(3, &o), "a chain on it is of one instant: torn %" PRIu64 ": %s", o.torn, o.what);
+	ok(good_core(3, &o), "a chain on it is of one instant: torn %" PRIu64 ": %s", o.torn,
+	   o.what);
 	(void)shell("cd %s && rm -rf chain && mkdir chain", dir);
 	need(tool(&t, 0, "predump %d -D %s/chain/1 --parent %s/b --rounds 0 --final --json", v.pid,
 		  dir, dir), "%s", t.text);
@@ -169,7 +171,8 @@ static void run_parent(void)
 	need(tool(&t, 0, "predump %d -D %s/chain/1 --parent %s/a --rounds 0 --final --json", v.pid,
 		  dir, dir), "%s", t.text);
 	ok(number(&t, "parent_pages") < 512, "what the parent has not is written: %s", t.text);
-	ok(good_core(1, &o), "right, whatever the parent has: torn %" PRIu64 ": %s", o.torn, o.what);
+	ok(good_core(1, &o), "right, whatever the parent has: torn %" PRIu64 ": %s", o.torn,
+	   o.what);
 	ok(!victim_harm(&v), "the victim is well");
 	victim_end(&v);
 	end();

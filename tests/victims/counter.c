@@ -146,18 +146,23 @@ static void writer_batch(unsigned thread, uint64_t k, uint64_t n)
 	write_steps(k, at, value, n, &ctl->thread[thread].k);
 }
 
+/*
+ * Open before the victim is ready, for what it has open must not change.  And
+ * only where somebody reads the report: criu cannot restore such a file of
+ * another thread than the first one.
+ */
+static bool writer_listed;
+static __thread int writer_schedstat = -1;
+
 /* How long this thread has waited for a CPU since this was last asked. */
 static uint64_t writer_waited_ns(void)
 {
-	static __thread int fd = -1;
 	static __thread uint64_t before;
 	char text[64] = "";
 	unsigned long long ran, waited;
 	uint64_t since;
 
-	if (fd < 0)
-		fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || pread(fd, text, sizeof(text) - 1, 0) <= 0 ||
+	if (writer_schedstat < 0 || pread(writer_schedstat, text, sizeof(text) - 1, 0) <= 0 ||
 	    sscanf(text, "%llu %llu", &ran, &waited) != 2)
 		return 0;
 	since = waited - before;
@@ -222,6 +227,8 @@ static void writer_fill(unsigned thread)
 	}
 	ctl->thread[thread].k = n;
 	ctl->thread[thread].tid = (uint64_t)syscall(SYS_gettid);
+	if (writer_listed)
+		writer_schedstat = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
 }
 
 /* So many of n steps that a batch may have: they end with the epoch. */
@@ -459,6 +466,7 @@ int main(int argc, char **argv)
 	uint64_t i, len, idle;
 	bool churn;
 
+	writer_listed = victim_option(argc, argv, "--report-fd", UINT64_MAX) != UINT64_MAX;
 	victim_start(&argc, argv);
 	len = victim_option(argc, argv, "--mib", 16) * MIB;
 	rate = victim_option(argc, argv, "--rate", 0);

@@ -28,7 +28,8 @@ static const char listing_style[] =
 	"td a svg{flex:none;margin-top:.25rem;color:var(--dim)}td.d a svg{color:var(--dir)}"
 	".s,.t{color:var(--dim);font-size:.875rem;white-space:nowrap;padding:.45rem .5rem;"
 	"font-variant-numeric:tabular-nums}"
-	"th.s,.s{text-align:right;width:6rem}.t,th.t{width:10.5rem}"
+	"th.s,th.t{font-size:.8125rem;padding:.25rem .5rem}"
+	".s{text-align:right;width:6rem}.t{width:10.5rem}"
 	"footer{color:var(--dim);font-size:.8125rem;padding:.75rem .5rem}"
 	".e{padding:18vh 1rem 0;text-align:center}.e b{display:block;font-size:3.5rem;"
 	"font-weight:300;color:var(--dim)}"
@@ -321,7 +322,11 @@ void listing_page(struct buf *b, const struct listing *l)
 	listing_column(b, l, ORDER_TIME, "t", "Changed");
 	buf_puts(b, "</tr></thead><tbody>\n");
 	if (*l->path)
-		buf_puts(b, "<tr><td class=d colspan=3><a href=\"../\">..</a></td></tr>\n");
+		buf_puts(b, "<tr><td class=d colspan=3><a href=\"../\" aria-label=\"Up\">"
+			    "<svg width=\"16\" height=\"16\" fill=\"none\" "
+			    "stroke=\"currentColor\" stroke-width=\"1.3\" aria-hidden=\"true\">"
+			    "<path d=\"M8 13.5v-10M3.5 8 8 3.5 12.5 8\"/></svg>"
+			    "<span>..</span></a></td></tr>\n");
 	for (size_t i = 0; i < l->n; i++)
 		listing_row(b, &l->v[i]);
 	buf_puts(b, "</tbody></table>");

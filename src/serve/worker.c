@@ -13,6 +13,7 @@
 #include "sys/sys.h"
 
 #define WORKER_EVENTS 256
+#define WORKER_BACKLOG 4096
 #define WORKER_ENGINE_EVENTS 32
 #define WORKER_LINGER_NS 2000000000ull
 #define WORKER_LAST_NS 1000000000ull
@@ -181,6 +182,8 @@ static void worker_stop(struct worker *w)
 		/* Whoever is in the queue already was told that we are here. */
 		conn_accept(w);
 		worker_listen(w, false);
+		/* For everybody who holds it: the next one is refused, or goes to another. */
+		(void)sys_shutdown(w->listen_fd, SHUT_RDWR);
 		w->accept_again_ns = 0;
 		while (worker_make_room(w))
 			;
@@ -326,6 +329,10 @@ static int worker_open(struct worker *w)
 		r = worker_watch(w, w->engine_fd, &w->engine_fd);
 	if (r < 0)
 		return err_errno(&w->err, r, "serve: worker %u", w->number);
+	/* Again, where a worker before us has been stopped. */
+	r = sys_listen(w->listen_fd, WORKER_BACKLOG);
+	if (r < 0)
+		return err_errno(&w->err, r, "serve: worker %u: listen", w->number);
 	w->conns_max = worker_conns_max(s);
 	w->boundaries = sys_real_ns() ^ (uint64_t)(uintptr_t)w->scratch << 20;
 	worker_clock(w);

@@ -165,14 +165,16 @@ static void *skeleton_main(void *arg)
 
 /*
  * A caller that ignores SIGCHLD (or whose own parent did: it is inherited) gets
- * no exit status of any child.
+ * no exit status of any child.  And where nobody handles it, it shall not be
+ * sent at all: each stop of a traced thread would wake the caller's for it.
  */
 static int skeleton_see_ends(struct skeleton *k)
 {
-	struct sigaction plain = { .sa_handler = SIG_DFL };
+	struct sigaction plain = { .sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP };
 	int r = sys_sigaction(SIGCHLD, NULL, &k->chld);
 
-	if (r < 0 || (k->chld.sa_handler != SIG_IGN && !(k->chld.sa_flags & SA_NOCLDWAIT)))
+	if (r < 0 || (k->chld.sa_handler != SIG_IGN && k->chld.sa_handler != SIG_DFL &&
+		      !(k->chld.sa_flags & SA_NOCLDWAIT)))
 		return r;
 	return sys_sigaction(SIGCHLD, &plain, NULL);
 }

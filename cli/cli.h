@@ -21,6 +21,7 @@ struct command {
 
 int cmd_copy(int argc, char **argv);
 int cmd_core(int argc, char **argv);
+int cmd_dirty(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_images(int argc, char **argv);
 int cmd_page_server(int argc, char **argv);

@@ -13,6 +13,7 @@
 static const struct command commands[] = {
 	{ "copy", cmd_copy, "move bytes from any end to any end" },
 	{ "core", cmd_core, "write a core of a running process, which hardly notices" },
+	{ "dirty", cmd_dirty, "show how fast a process writes to its memory, and where" },
 	{ "explain", cmd_explain, "show the plan of a copy without moving anything" },
 	{ "images", cmd_images, "show, check, merge and compare CRIU memory images" },
 	{ "page-server", cmd_page_server, "take memory images over the network, as CRIU's does" },

@@ -688,7 +688,7 @@ struct decant_dirty_range {
 struct decant_dirty_interval {
 	uint32_t size;
 	uint32_t looks;
-	uint64_t begin_ns, end_ns;/* since decant_dirty_begin() returned */
+	uint64_t begin_ns, end_ns;/* since the tracking began */
 	uint64_t pages;           /* of 4 KiB, each once */
 	uint64_t gone_pages;      /* of them, in mappings that are no more */
 	uint64_t new_pages;       /* of them, in no interval before */

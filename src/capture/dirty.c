@@ -12,6 +12,8 @@
 #include "sys/sys.h"
 
 #define DIRTY_PAGE 4096u
+#define DIRTY_GONE_LOOKS 50
+#define DIRTY_GONE_NS 1000000ull
 
 int dirty_fail(struct decant_dirty *d, int code, const char *what)
 {
@@ -90,10 +92,9 @@ static int dirty_prepare(struct decant_dirty *d)
 		r = look_forecast(c, 0, &d->before);
 	if (r >= 0)
 		r = dirty_track(d);
+	d->begin_ns = d->interval_ns = d->look_ns = sys_clock_ns();
 	/* The first look is not of what was written, but of what is there. */
-	if (r >= 0)
-		r = dirty_scan(d);
-	return r;
+	return r < 0 ? r : dirty_scan(d);
 }
 
 static int dirty_check(struct decant *d, const struct decant_target *t,
@@ -167,7 +168,6 @@ int decant_dirty_begin(struct decant *d, struct decant_dirty **ret, struct decan
 	}
 	if (report)
 		dirty_report(c, report);
-	c->begin_ns = c->interval_ns = c->look_ns = sys_clock_ns();
 	*ret = c;
 	return 0;
 }
@@ -209,6 +209,9 @@ void decant_dirty_end(struct decant_dirty *c)
 static int dirty_gone(struct decant_dirty *c)
 {
 	c->ended = true;
+	/* One that is killed has lost its memory a moment before it has ended. */
+	for (unsigned i = 0; i < DIRTY_GONE_LOOKS && !target_gone(c->c.t); i++)
+		(void)sys_sleep_ns(DIRTY_GONE_NS);
 	return err_set(&c->c.err, -ESRCH, "process %d: has %s", (int)c->c.t->pid,
 		       target_gone(c->c.t) ? "ended" : "executed another program");
 }

@@ -39,7 +39,7 @@ static int scan_maps(struct decant_dirty *d)
 	maps_adopt(&c->maps, &c->before);
 	if (!scan_is_new(&c->maps))
 		return 0;
-	r = maps_read(c->t, MAPS_SMAPS, &c->before, &c->err);
+	r = maps_learn(c->t, &c->before, &c->err);
 	if (r >= 0)
 		maps_adopt(&c->maps, &c->before);
 	return r;
@@ -101,6 +101,20 @@ static int scan_one(struct decant_dirty *d, const struct vma *v)
 	return r;
 }
 
+/* smaps told of our userfaultfd: for whoever asks, that is none of the target's own. */
+static void scan_disown(struct decant_dirty *d)
+{
+	struct maps *old = &d->c.before;
+
+	for (size_t i = 0; i < old->n; i++) {
+		const struct vma *v = old->v[i].flags & VMA_UFFD ?
+					      maps_find(&d->c.maps, old->v[i].start) : NULL;
+
+		if (v && !(v->flags & VMA_UFFD))
+			old->v[i].flags &= ~(uint32_t)VMA_UFFD;
+	}
+}
+
 int dirty_scan(struct decant_dirty *d)
 {
 	struct maps *m = &d->c.maps;
@@ -110,10 +124,13 @@ int dirty_scan(struct decant_dirty *d)
 	for (size_t i = 0; i < m->n && r >= 0; i++) {
 		r = scan_arm(d, &m->v[i]);
 		if (r > 0)
-			r = scan_one(d, &m->v[i]);
+			m->v[i].flags &= ~(uint32_t)VMA_UFFD;
 		else if (r == 0)
 			m->v[i].flags |= VMA_UFFD;
+		if (r > 0)
+			r = scan_one(d, &m->v[i]);
 	}
+	scan_disown(d);
 	/* What is written from here to the first page of the next scan is lost: a moment. */
 	if (r >= 0 && d->kind == TRACK_SOFT_DIRTY)
 		r = track_clear(d->c.track, &d->c.err);

@@ -48,6 +48,20 @@ if [ "$(id -u)" = 0 ]; then
 	ok "  which leaves no file" test ! -e another
 fi
 
+example_tested dirty
+if [ "$(id -u)" = 0 ]; then
+	sleep 1000 & PID=$!
+	run example dirty $PID
+	status 0 "dirty"
+	prints "0 pages" "  sleep writes nothing"
+	prints "precopy would stop it for" "  says what a capture would take"
+	kill $PID
+	run example dirty $PID
+	status 1 "  a process that is gone"
+	run example dirty
+	status 2 "  usage"
+fi
+
 example_tested send-file
 decant copy tcp-listen::0 got 2>listen & PID=$!
 run example send-file src 127.0.0.1 "$(port_of listen)"

@@ -25,7 +25,7 @@ usage "no command is called 'pour'" help pour
 usage "no option is called '--pour'" --pour
 usage "one command" help copy copy
 
-for command in copy core explain images page-server predump probe run serve; do
+for command in copy core dirty explain images page-server predump probe run serve; do
 	run decant "$command" --help
 	status 0 "$command --help"
 	cp "$OUT" by-option
@@ -47,7 +47,7 @@ options_of_page() {
 	sed -n '/^# OPTIONS/,/^# [^O]/p' "$1" | grep -E '^\*-' |
 		sed 's/[*_\\]//g; s/^-., //' | sort
 }
-for command in copy core explain images page-server predump probe run serve; do
+for command in copy core dirty explain images page-server predump probe run serve; do
 	run decant help "$command"
 	options_of_help "$OUT" >in-help
 	options_of_page "$SOURCE/man/decant-$command.1.scd" >in-page
@@ -74,7 +74,7 @@ while read -r moment; do
 done <moments
 
 # Completions offer what there is, and nothing else.
-for command in copy core explain images page-server predump probe run serve; do
+for command in copy core dirty explain images page-server predump probe run serve; do
 	run decant help "$command"
 	grep -o -e '--[a-z][a-z-]*' "$OUT" | sort -u >in-help
 	# shellcheck disable=SC1091

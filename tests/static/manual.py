@@ -147,6 +147,18 @@ def core_json():
     return results, foreseen
 
 
+def dirty_json():
+    """The intervals and results of a process that writes."""
+    with subprocess.Popen(["sh", "-c", "while :; do x=$x; done"]) as victim:
+        words_of_dirty = ["dirty", str(victim.pid), "--for", "60ms", "-i", "20ms", "--json"]
+        text = run(*words_of_dirty, "--ranges")
+        victim.kill()
+    # Of one that is gone.
+    lines = [json.loads(line) for line in (text + run(*words_of_dirty)).splitlines()]
+    return ([v for v in lines if v["event"] == "interval"],
+            [v for v in lines if v["event"] == "result"])
+
+
 def predump_json():
     """Results of a chain that is made, and of one that is there already."""
     with subprocess.Popen(["sleep", "1000"]) as victim, tempfile.TemporaryDirectory() as directory:
@@ -175,10 +187,12 @@ def check_json():
     refused = json.loads(run("explain", "mem:9", "null:", "--json", "--route", "splice"))
     probed = json.loads(run("probe", "--json"))
     cored, foreseen = core_json()
+    dirty = dirty_json()
     for page, name, values in [
             ("copy", "RESULT", [copied, failed]), ("copy", "EVENTS", lines),
             ("explain", "RESULT", [planned, refused]), ("probe", "OPTIONS", [probed]),
             ("predump", "RESULT", predump_json()),
+            ("dirty", "INTERVALS", dirty[0]), ("dirty", "RESULT", dirty[1]),
             ("core", "RESULT", cored), ("core", "FORECAST", [foreseen])]:
         text = section(tree.read(f"man/decant-{page}.1.scd"), name)
         # Members are underlined; the arguments of options are in capitals.

@@ -218,13 +218,20 @@ static int target_fits(const struct target *t, struct err *reterr)
 	return 0;
 }
 
-int target_open(struct target **ret, pid_t pid, struct caps *caps, struct err *reterr)
+static void target_close_files(struct target *t)
 {
-	struct target *t = sys_calloc(1, sizeof(*t));
+	int *const fds[] = { &t->pidfd, &t->proc_fd, &t->task_fd, &t->mem_fd, &t->pagemap_fd };
+	size_t i;
+
+	for (i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (*fds[i] >= 0)
+			(void)sys_close(*fds[i]);
+}
+
+static int target_try(struct target *t, pid_t pid, struct caps *caps, struct err *reterr)
+{
 	int r;
 
-	if (!t)
-		return err_errno(reterr, -ENOMEM, "PID %d", (int)pid);
 	*t = (struct target){
 		.pid = pid, .live = pid, .caps = caps,
 		.pidfd = -1, .proc_fd = -1, .task_fd = -1, .mem_fd = -1, .pagemap_fd = -1,
@@ -236,8 +243,24 @@ int target_open(struct target **ret, pid_t pid, struct caps *caps, struct err *r
 		r = target_open_memory(t, reterr);
 	if (r == 0)
 		r = target_fits(t, reterr);
+	if (r < 0)
+		target_close_files(t);
+	return r;
+}
+
+int target_open(struct target **ret, pid_t pid, struct caps *caps, struct err *reterr)
+{
+	struct target *t = sys_calloc(1, sizeof(*t));
+	int r;
+
+	if (!t)
+		return err_errno(reterr, -ENOMEM, "PID %d", (int)pid);
+	r = target_try(t, pid, caps, reterr);
+	/* The leader may have exited while we looked: then another thread speaks for it. */
+	if (r == -ESRCH && t->status.threads > 1 && !t->leader_dead)
+		r = target_try(t, pid, caps, reterr);
 	if (r < 0) {
-		target_close(t);
+		free(t);
 		return r;
 	}
 	*ret = t;
@@ -246,15 +269,9 @@ int target_open(struct target **ret, pid_t pid, struct caps *caps, struct err *r
 
 void target_close(struct target *t)
 {
-	size_t i;
-
 	if (!t)
 		return;
-	const int fds[] = { t->pidfd, t->proc_fd, t->task_fd, t->mem_fd, t->pagemap_fd };
-
-	for (i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
-		if (fds[i] >= 0)
-			(void)sys_close(fds[i]);
+	target_close_files(t);
 	free(t);
 }
 

@@ -93,9 +93,11 @@ static void round_once(void)
 	r = (int)syscall(SYS_nanosleep, &t, NULL);
 	if (r != 0)
 		victim_error("nanosleep: %s", strerror(errno));
-	for (until = victim_now_ns() + 1000000; victim_now_ns() < until;)
+	until = victim_now_ns() + 1000000;
+	do {
 		for (i = 1, sum = 0; i < 200; i++)
 			sum += 1.0 / i;
+	} while (victim_now_ns() < until);
 	if (sum < 5.87303 || sum > 5.87304)
 		victim_error("the sum is %.9f", sum);
 	round_look();

@@ -85,7 +85,7 @@ boot()
 		-nodefaults -no-user-config -display none -no-reboot \
 		-serial "file:$vm/console" -serial stdio -device virtio-rng-pci \
 		-kernel "$kernel/boot/vmlinuz-$release" -initrd "$vm/initrd" \
-		-append "console=ttyS0 quiet panic=-1 oops=panic" \
+		-append "console=ttyS0 quiet panic=-1 oops=panic tsc=reliable" \
 		-drive "file=$vm/disk,format=raw,if=virtio,cache=unsafe,discard=unmap" \
 		-virtfs "$root" \
 		</dev/null 2>&1 | tee "$vm/output" || status=$?

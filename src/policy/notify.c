@@ -239,6 +239,10 @@ static int notify_begin(struct supervise *s, struct err *reterr)
 		return err_errno(reterr, n->stop, "eventfd");
 	if (notify_board(n, reterr) < 0)
 		return -ENOMEM;
+	/* Copies stay as they are: only what the kernel lends can be changed. */
+	if (s->counted && s->policy.vmsplice <= POLICY_WARN &&
+	    watch_create(&n->watch, s->report, reterr) < 0)
+		return -ENOMEM;
 	return filter_make(s, SECCOMP_RET_USER_NOTIF, reterr);
 }
 
@@ -342,6 +346,7 @@ static void notify_end(struct supervise *s)
 		return;
 	if (n->workers)
 		notify_stop(n);
+	watch_destroy(n->watch);
 	if (n->listener >= 0)
 		(void)sys_close(n->listener);
 	if (n->stop >= 0)

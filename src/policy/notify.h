@@ -21,6 +21,7 @@
 #include "policy/ends.h"
 #include "policy/mechanism.h"
 #include "policy/move.h"
+#include "policy/watch.h"
 #include "sys/seccomp.h"
 
 #define NOTIFY_WORKERS_MAX 4096
@@ -35,7 +36,8 @@ struct notify {
 	struct supervise *s;
 	int listener;            /* -1: none */
 	int stop;                /* eventfd: readable when all workers are to end */
-	struct tracers *tracers; /* NULL: nobody wants to know */
+	struct tracers *tracers; /* both NULL: nobody wants to know */
+	struct watch *watch;
 	struct board *board;     /* what others may know; its memfd is s->board */
 
 	pthread_mutex_t lock;    /* of all below */

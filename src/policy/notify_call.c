@@ -233,6 +233,20 @@ static uint64_t call_stack(const struct notify_job *job)
 	return sp;
 }
 
+/* The kernel will lend the caller's memory to the pipe: does the caller change it? */
+static void call_watch(struct notify_job *job, struct report_site *site, uint64_t asked_bytes)
+{
+	struct watch_call w = {
+		.tgid = job->tgid, .tid = job->tid, .pidfd = job->pidfd, .fd = job->fd,
+		.ino = job->out_ino, .site = site, .is_32bit = job->is_32bit,
+		.is_fifo = job->event.out.kind == KIND_FIFO,
+		.iov = job->args[1], .iov_n = job->event.n, .bytes = asked_bytes,
+	};
+
+	if (site && job->event.call == CALL_VMSPLICE && job->out_ino && asked_bytes)
+		watch_expect(job->n->watch, &w);
+}
+
 static void call_count(struct notify_job *job, int64_t r)
 {
 	struct report_call c = {
@@ -248,12 +262,16 @@ static void call_count(struct notify_job *job, int64_t r)
 		.findings = call_findings(job, r),
 	};
 
+	struct report_site *site;
+
 	if (!job->n->s->counted || !notify_is_valid(job))
 		return;
 	c.sp = call_stack(job);
 	c.asked_bytes = job->event.call == CALL_VMSPLICE ? notify_asked(job) : job->asked_bytes;
 	c.ns = sys_clock_ns() - job->start_ns;
-	(void)report_call(job->n->s->report, &c);
+	site = report_call(job->n->s->report, &c);
+	if (job->n->watch && r == MOVE_NATIVE)
+		call_watch(job, site, c.asked_bytes);
 }
 
 static void call_answer(struct notify_job *job, int64_t r)
@@ -298,6 +316,8 @@ void notify_call(struct notify_job *job)
 	job->tgid = job->n->s->counted ? call_tgid(job->tid) : job->tid;
 	if (job->event.call == CALL_VMSPLICE)
 		board_note(job->n->board, job->tid);
+	if (job->n->watch)
+		watch_look(job->n->watch, job->tgid);
 	job->pidfd = call_pidfd(job);
 	job->blind = job->pidfd < 0 ? job->pidfd : 0;
 	if (job->pidfd >= 0)

@@ -219,6 +219,20 @@ static void preload_sites(struct supervise *s, struct shared *m)
 	}
 }
 
+/* Nobody is there to look while the bytes are in the pipe. */
+static void preload_unwatched(struct supervise *s, struct shared *m)
+{
+	uint32_t n = __atomic_load_n(&m->sites_n, __ATOMIC_ACQUIRE);
+
+	for (uint32_t i = 0; i < n && i < SHARED_SITES && s->policy.vmsplice <= POLICY_WARN; i++)
+		if (__atomic_load_n(&m->sites[i].ready, __ATOMIC_ACQUIRE) &&
+		    m->sites[i].call == CALL_VMSPLICE && m->sites[i].counts.calls) {
+			report_hole(s->report, "whether buffers are changed after vmsplice: "
+				    "mechanism preload does not look for that, trace and notify do");
+			return;
+		}
+}
+
 static void preload_holes(struct supervise *s, struct shared *m)
 {
 	static const char *const whys[HOLE_MAX] = {
@@ -272,6 +286,7 @@ static void preload_end(struct supervise *s)
 			preload_images(s, p->shared);
 			preload_sites(s, p->shared);
 			preload_holes(s, p->shared);
+			preload_unwatched(s, p->shared);
 		}
 		(void)sys_munmap(p->shared, sizeof(*p->shared));
 	}

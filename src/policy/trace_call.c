@@ -69,6 +69,7 @@ static void call_remember(struct trace *tr, struct tracee *t, int64_t result,
 	struct watch_call w = {
 		.tgid = tracee_tgid(t), .tid = t->tid, .pidfd = t->pidfd, .fd = t->fd,
 		.ino = t->ino, .site = site, .is_32bit = t->is_32bit,
+		.is_fifo = t->event.out.kind == KIND_FIFO,
 		.iov = t->is_32bit ? t->regs.rcx : t->regs.rsi, .iov_n = t->event.n,
 		.bytes = result > 0 ? (uint64_t)result : 0,
 	};

@@ -24,6 +24,7 @@
 /* One vmsplice whose bytes are in the pipe. */
 struct watch_entry {
 	bool used, is_32bit;
+	bool expected;          /* not in the pipe yet, as far as was seen; queue is without it */
 	pid_t tgid, tid;
 	int pidfd, fd;
 	uint64_t ino, bytes;
@@ -47,7 +48,7 @@ struct watch {
 	pthread_cond_t cond;
 	pthread_t thread;
 	struct report *report;
-	bool stop;
+	bool stop, fifo_said;
 	unsigned used, next;
 	struct watch_entry entry[WATCH_MAX];
 	char bytes[WATCH_BYTES];
@@ -193,14 +194,48 @@ static void watch_pieces(struct watch_entry *e, const struct watch_call *c)
 	}
 }
 
-void watch_add(struct watch *w, const struct watch_call *c)
+/* The call of an expected entry is over if just its bytes came to the queue. */
+static void watch_arrived(struct watch *w, struct watch_entry *e)
+{
+	int64_t queue = watch_queue(e);
+
+	if (queue < 0 || (uint64_t)queue > e->queue + e->bytes) {
+		watch_drop(w, e);
+		return;
+	}
+	if ((uint64_t)queue < e->queue + e->bytes)
+		return;
+	e->expected = false;
+	e->queue += e->bytes;
+	for (size_t i = 0; i < WATCH_MAX; i++)
+		if (w->entry[i].used && !w->entry[i].expected && &w->entry[i] != e &&
+		    w->entry[i].ino == e->ino)
+			w->entry[i].appended += e->bytes;
+}
+
+static void watch_arrivals(struct watch *w)
+{
+	for (size_t i = 0; i < WATCH_MAX && w->used; i++)
+		if (w->entry[i].used && w->entry[i].expected)
+			watch_arrived(w, &w->entry[i]);
+}
+
+static void watch_enter(struct watch *w, const struct watch_call *c, bool expected)
 {
 	struct watch_entry e = {
 		.used = true, .is_32bit = c->is_32bit, .tgid = c->tgid, .tid = c->tid,
 		.fd = c->fd, .ino = c->ino, .bytes = c->bytes, .site = c->site,
+		.expected = expected,
 	};
 	int64_t queue;
 
+	if (c->is_fifo) {
+		if (!w->fifo_said)
+			report_hole(w->report, "whether buffers are changed after vmsplice to a "
+				    "FIFO: they are looked at in pipes only");
+		w->fifo_said = true;
+		return;
+	}
 	watch_pieces(&e, c);
 	if (!e.pieces || c->pidfd < 0)
 		return;
@@ -209,7 +244,7 @@ void watch_add(struct watch *w, const struct watch_call *c)
 		return;
 	(void)pthread_mutex_lock(&w->lock);
 	queue = watch_queue(&e);
-	if (queue < (int64_t)c->bytes || !watch_sum(w, &e, &e.sum)) {
+	if (queue < (expected ? 0 : (int64_t)c->bytes) || !watch_sum(w, &e, &e.sum)) {
 		(void)sys_close(e.pidfd); /* somebody reads already */
 	} else {
 		struct watch_entry *slot = &w->entry[w->next++ % WATCH_MAX];
@@ -221,6 +256,16 @@ void watch_add(struct watch *w, const struct watch_call *c)
 			(void)pthread_cond_signal(&w->cond);
 	}
 	(void)pthread_mutex_unlock(&w->lock);
+}
+
+void watch_add(struct watch *w, const struct watch_call *c)
+{
+	watch_enter(w, c, false);
+}
+
+void watch_expect(struct watch *w, const struct watch_call *c)
+{
+	watch_enter(w, c, true);
 }
 
 void watch_appended(struct watch *w, uint64_t ino, uint64_t bytes)
@@ -235,8 +280,9 @@ void watch_appended(struct watch *w, uint64_t ino, uint64_t bytes)
 void watch_look(struct watch *w, pid_t tgid)
 {
 	(void)pthread_mutex_lock(&w->lock);
+	watch_arrivals(w);
 	for (size_t i = 0; i < WATCH_MAX && w->used; i++)
-		if (w->entry[i].used && w->entry[i].tgid == tgid)
+		if (w->entry[i].used && w->entry[i].tgid == tgid && !w->entry[i].expected)
 			watch_check(w, &w->entry[i]);
 	(void)pthread_mutex_unlock(&w->lock);
 }
@@ -260,10 +306,11 @@ static void *watch_main(void *arg)
 			(void)pthread_cond_wait(&w->cond, &w->lock);
 			continue;
 		}
+		watch_arrivals(w);
 		for (size_t i = 0; i < WATCH_MAX; i++) {
 			if (w->entry[i].used && w->entry[i].ticks++ >= WATCH_TICKS_MAX)
 				watch_drop(w, &w->entry[i]);
-			if (w->entry[i].used)
+			if (w->entry[i].used && !w->entry[i].expected)
 				watch_check(w, &w->entry[i]);
 		}
 		(void)pthread_mutex_unlock(&w->lock);

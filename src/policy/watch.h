@@ -28,6 +28,7 @@ struct watch_call {
 	uint64_t ino;
 	struct report_site *site; /* whom to blame */
 	bool is_32bit;
+	bool is_fifo;         /* not looked at: who opens one is seen by others; a hole */
 	uint64_t iov;         /* address of the vector */
 	uint64_t iov_n;
 	uint64_t bytes;       /* that the call took */
@@ -37,6 +38,12 @@ int watch_create(struct watch **ret, struct report *r, struct err *reterr);
 void watch_destroy(struct watch *w);
 /* The thread stands behind a vmsplice that put bytes into the pipe. */
 void watch_add(struct watch *w, const struct watch_call *c);
+/*
+ * The thread stands in front of a vmsplice that the kernel will carry out, and
+ * nobody will see what it returns.  bytes: that were asked for; where it takes
+ * less, or somebody reads before we look, it is not looked at any more.
+ */
+void watch_expect(struct watch *w, const struct watch_call *c);
 /* A call was made that put so many bytes into a pipe (0: it took some out). */
 void watch_appended(struct watch *w, uint64_t ino, uint64_t bytes);
 /* The process is about to make a call: look now. */

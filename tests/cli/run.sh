@@ -147,11 +147,19 @@ run decant run --policy=audit -- "$VICTIM" modified call
 says "vmsplice at " "audit: the report is on standard error"
 says "modifies the buffer after vmsplice on fd" "  in words"
 is "  the program's output is its own" "$(wc -l <"$OUT")" 2
-for case in basic read given_back; do
-	run decant run --policy=audit -- "$VICTIM" $case call
-	ok "control: $case: who modifies nothing is not accused" \
-		test "$(grep -c modifies "$ERR")" = 0
+for mechanism in trace notify; do
+	run decant run --policy=audit --mechanism=$mechanism -- "$VICTIM" modified call
+	says "modifies the buffer after vmsplice on fd" "  by $mechanism"
+	for case in basic read given_back blocking full; do
+		run decant run --policy=audit --mechanism=$mechanism -- "$VICTIM" $case call
+		ok "control: $case, $mechanism: who modifies nothing is not accused" \
+			test "$(grep -c modifies "$ERR")" = 0
+	done
+	run decant run --policy=audit --mechanism=$mechanism -- "$VICTIM" fifo call
+	says "NOT SEEN: whether buffers are changed after vmsplice to a FIFO" "  $mechanism: FIFOs"
 done
+run decant run --policy=audit --mechanism=preload -- "$VICTIM" modified call
+says "NOT SEEN: whether buffers are changed" "preload cannot see it, and says so"
 run decant run --policy=audit -- "$VICTIM" basic call
 says "verdict: nothing seen" "  and has a clean verdict"
 run decant run --policy=audit -- "$VICTIM" after_splice call

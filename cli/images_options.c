@@ -57,6 +57,31 @@ static int images_check_options(const struct images_options *o, struct err *e)
 	return 0;
 }
 
+/* The end of the list: none of them. */
+static size_t images_action(const char *word)
+{
+	size_t i = IMAGES_SHOW;
+
+	while (images_actions[i] && (!word || strcmp(images_actions[i], word) != 0))
+		i++;
+	return i;
+}
+
+/*
+ * "show DIR" as well as "DIR show": a directory of that name is meant only
+ * where an action comes after it.
+ */
+static void images_verb_first(const char *operands[3])
+{
+	const char *verb = operands[0];
+
+	if (operands[1] && images_actions[images_action(verb)] &&
+	    !images_actions[images_action(operands[1])]) {
+		operands[0] = operands[1];
+		operands[1] = verb;
+	}
+}
+
 int images_options_parse(struct images_options *ret, int argc, char *const *argv,
 			 struct err *reterr)
 {
@@ -73,9 +98,10 @@ int images_options_parse(struct images_options *ret, int argc, char *const *argv
 		return 0;
 	if (n == 0 || !operands[0][0])
 		return err_set(reterr, -EINVAL, "DIR is missing");
+	images_verb_first(operands);
 	o.dir = operands[0];
-	while (operands[1] && images_actions[i] && strcmp(images_actions[i], operands[1]) != 0)
-		i++;
+	if (operands[1])
+		i = images_action(operands[1]);
 	if (!images_actions[i])
 		return err_set(reterr, -EINVAL, "'%.40s': is none of show, check, flatten, core, "
 			       "diff", operands[1]);

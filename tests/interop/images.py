@@ -79,6 +79,13 @@ def chains():
         tap.equal([(r["start"], r["pages"]) for r in shown[0]["pagemaps"][0]["ranges"]],
                   [e[:2] for e in entries], "  show tells its entries")
         tap.equal(decant(str(rounds), "diff", "flat")[0], 0, "  diff finds no difference")
+        for action, *rest in [("show",), ("check",), ("diff", "flat")]:
+            tap.equal(decant(action, str(rounds), *rest), decant(str(rounds), action, *rest),
+                      f"  {action} may come first")
+        os.rename("flat", "check")
+        tap.equal(decant("check", "show", "--json")[0], 0,
+                  "  a directory may have the name of an action")
+        os.rename("check", "flat")
         with open(f"flat/pages-{shown[0]['pagemaps'][0]['pages_id']}.img", "r+b") as file:
             file.seek(criu.PAGE)
             file.write(b"x")

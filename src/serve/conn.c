@@ -255,6 +255,8 @@ static void conn_requests(struct worker *w, struct conn *c, const char *data, si
 	size_t at = c->in_at;
 	unsigned n = 0;
 
+	/* These requests are here: what was done before they were made is seen from now on. */
+	names_check(w->names, w->now_ns);
 	for (; at < len && n < SERVE_QUANTUM_REQUESTS; n++) {
 		struct request r;
 		size_t head = request_parse(data + at, len - at, &c->scanned, &r);

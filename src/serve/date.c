@@ -73,6 +73,11 @@ void date_format(char ret[DATE_BYTES], int64_t seconds)
 	date_two(ret + 23, d.second);
 }
 
+static bool date_letter(char c)
+{
+	return (c | 32) >= 'a' && (c | 32) <= 'z';
+}
+
 /* Letters of the form stand for fields (B: a month's name), all else for itself. */
 static bool date_match(struct span text, const char *form, struct date *ret)
 {
@@ -83,14 +88,15 @@ static bool date_match(struct span text, const char *form, struct date *ret)
 				  *form == 'm' ? &ret->minute : *form == 's' ? &ret->second : NULL;
 
 		if (*form == '*') { /* the day's name, long or short */
-			while (at < text.len && ((text.s[at] | 32) >= 'a' && (text.s[at] | 32) <= 'z'))
+			while (at < text.len && date_letter(text.s[at]))
 				at++;
 			continue;
 		}
 		if (*form == 'B') {
 			unsigned m = 0;
 
-			while (m < 12 && (text.len - at < 3 || memcmp(text.s + at, date_months[m], 3)))
+			while (m < 12 && (text.len - at < 3 ||
+					  memcmp(text.s + at, date_months[m], 3) != 0))
 				m++;
 			if (m == 12)
 				return false;

@@ -36,7 +36,9 @@ static struct exchange *exchange_create(struct worker *w)
 
 void exchange_free(struct worker *w, struct exchange *x)
 {
-	if (x->fd >= 0)
+	if (x->name)
+		names_release(x->name);
+	else if (x->fd >= 0)
 		(void)sys_close(x->fd);
 	buf_free(&x->page);
 	w->text_bytes -= x->page_held;
@@ -204,7 +206,9 @@ static int exchange_file(struct worker *w, struct exchange *x, struct found *f, 
 
 	validator_of(&f->st, w->real_ns, &v);
 	x->fd = f->fd;
+	x->name = f->name;
 	f->fd = -1;
+	f->name = NULL;
 	r = condition_judge(&x->request, &v, &ranges);
 	if (r == 412)
 		return exchange_status(w, x, 412);
@@ -300,14 +304,14 @@ static int exchange_directory(struct worker *w, struct exchange *x, struct path 
 		memcpy(p->text + len, index, sizeof(index));
 		status = find_open(w, p->text, &page);
 		if (status == 0 && S_ISREG(page.st.st_mode)) {
-			(void)sys_close(f->fd);
+			find_close(f);
 			*f = page;
 			p->len = len + sizeof(index) - 1;
 			p->slash = false;
 			return 0;
 		}
 		if (status == 0)
-			(void)sys_close(page.fd);
+			find_close(&page);
 		else if (status != 404)
 			return exchange_status(w, x, (unsigned)status);
 		p->text[p->len] = '\0';
@@ -348,8 +352,7 @@ static int exchange_named(struct worker *w, struct exchange *x, struct path *p)
 			r = exchange_file(w, x, &f, path_name(p->text));
 		}
 	}
-	if (f.fd >= 0)
-		(void)sys_close(f.fd);
+	find_close(&f);
 	return r;
 }
 

@@ -49,15 +49,39 @@ static int find_try(struct worker *w, const char *name)
 	return sys_openat2(w->server->dir_fd, *name ? name : ".", &how, sizeof(how));
 }
 
+void find_close(struct found *f)
+{
+	if (f->name)
+		names_release(f->name);
+	else if (f->fd >= 0)
+		(void)sys_close(f->fd);
+	f->name = NULL;
+	f->fd = -1;
+}
+
 int find_open(struct worker *w, const char *name, struct found *ret)
 {
-	int fd = find_try(w, name), r;
+	int fd, r;
 
-	ret->fd = -1;
 	ret->encoding = ENCODING_NONE;
-	/* Connections that only wait give way. */
-	if ((fd == -EMFILE || fd == -ENFILE) && worker_make_room(w))
+	ret->fd = -1;
+	ret->name = names_get(w->names, name, &ret->st, w->now_ns);
+	if (ret->name) {
+		ret->fd = ret->name->fd;
+		if (ret->fd >= 0)
+			return 0;
+		find_close(ret);
+		return 404;
+	}
+	fd = find_try(w, name);
+	/* Files that nobody reads and connections that only wait give way. */
+	if (fd == -EMFILE || fd == -ENFILE) {
+		if (names_count(w->names))
+			names_drop(w->names);
+		else
+			(void)worker_make_room(w);
 		fd = find_try(w, name);
+	}
 	if (fd == -EAGAIN)
 		fd = find_try(w, name);
 	if (fd < 0)
@@ -89,13 +113,13 @@ void find_compressed(struct worker *w, char *name, size_t len, struct span accep
 		if (find_open(w, name, &other) == 0) {
 			if (S_ISREG(other.st.st_mode) &&
 			    other.st.st_mtim.tv_sec >= f->st.st_mtim.tv_sec) {
-				(void)sys_close(f->fd);
+				find_close(f);
 				other.encoding = order[i];
 				*f = other;
 				name[len] = '\0';
 				return;
 			}
-			(void)sys_close(other.fd);
+			find_close(&other);
 		}
 		name[len] = '\0';
 	}

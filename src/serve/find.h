@@ -13,6 +13,7 @@
 
 struct found {
 	int fd;              /* -1: none */
+	struct name *name;   /* whose fd is; NULL: it is to be closed */
 	struct stat st;
 	uint8_t encoding;    /* enum encoding */
 };
@@ -22,6 +23,7 @@ struct found {
  * name: a path without slashes at its ends; "": the directory.
  */
 int find_open(struct worker *w, const char *name, struct found *ret);
+void find_close(struct found *f);
 /*
  * A regular file that is open: its compressed form in its place, where the client
  * wishes one, there is one and it is not older.  name may be written behind

@@ -254,7 +254,8 @@ static void listing_column(struct buf *b, const struct listing *l, enum listing_
 
 	buf_printf(b, "<th%s%s scope=\"col\"%s><a href=\"?sort=%s%s\">%s%s</a></th>",
 		   *class ? " class=" : "", class,
-		   here ? l->reverse ? " aria-sort=\"descending\"" : " aria-sort=\"ascending\"" : "",
+		   !here ? "" : l->reverse ? " aria-sort=\"descending\"" :
+					     " aria-sort=\"ascending\"",
 		   words[order], here && !l->reverse ? "&amp;reverse" : "", title,
 		   here ? l->reverse ? " \xe2\x86\x93" : " \xe2\x86\x91" : "");
 }

@@ -26,6 +26,7 @@
 #include "serve/head.h"
 #include "serve/limit.h"
 #include "serve/mime.h"
+#include "serve/names.h"
 #include "serve/path.h"
 #include "serve/request.h"
 
@@ -91,6 +92,7 @@ struct exchange {
 	uint32_t page_held;           /* counted in worker.text_bytes */
 	/* Then bytes of the file, [at, end). */
 	int fd;                       /* -1: none */
+	struct name *name;            /* whose fd is; NULL: ours */
 	uint64_t dev, ino, size;
 	bool quiet;                   /* it was not changed lately */
 	uint64_t at, end;
@@ -135,6 +137,7 @@ struct worker {
 	int epoll_fd, listen_fd, wake_fd, engine_fd;
 	struct decant *engine;
 	struct keep *keep;
+	struct names *names;          /* NULL: files are opened each time */
 	struct journal *journal;
 	struct list lists[LISTS_N];   /* by deadline: each list has one time-out */
 	struct list ready;            /* turns to be had now */

@@ -271,19 +271,25 @@ static int worker_loop(struct worker *w)
 
 /* ---------------------------------------------------------------- life */
 
+static unsigned worker_fds(void)
+{
+	struct rlimit rl;
+
+	if (sys_getrlimit(RLIMIT_NOFILE, &rl) < 0)
+		return 0;
+	return rl.rlim_cur < UINT32_MAX ? (unsigned)rl.rlim_cur : UINT32_MAX;
+}
+
 /* So many descriptors there can be, less what else needs some. */
 static unsigned worker_conns_max(const struct decant_server *s)
 {
 	unsigned max = s->o.connections_max ? (s->o.connections_max + s->workers_n - 1) /
 					      s->workers_n : UINT32_MAX;
-	struct rlimit rl;
+	unsigned fds = worker_fds(), room = fds > 4 * WORKER_FDS_SPARE ?
+		 fds - fds / 8 - WORKER_FDS_SPARE : fds / 2;
 
-	if (sys_getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < UINT32_MAX) {
-		unsigned fds = (unsigned)rl.rlim_cur;
-		unsigned room = fds > 2 * WORKER_FDS_SPARE ? fds - WORKER_FDS_SPARE : fds / 2;
-
-		max = max < room ? max : room;
-	}
+	if (fds && max > room)
+		max = room;
 	return max;
 }
 
@@ -318,6 +324,9 @@ static int worker_open(struct worker *w)
 	w->input = sys_malloc(SERVE_INPUT_BYTES + 4 * REQUEST_HEAD_MAX);
 	w->scratch = sys_aligned_alloc(4096, SERVE_QUANTUM_BYTES);
 	r = w->input && w->scratch ? keep_create(&w->keep) : -ENOMEM;
+	/* Names that lead out cannot be watched. */
+	if (r == 0 && !(s->o.flags & DECANT_SERVE_FOLLOW))
+		r = names_create(&w->names, s->dir_fd, worker_fds() / 8);
 	if (r == 0 && s->o.log_fd >= 0)
 		r = journal_create(&w->journal, s->o.log_fd,
 				   s->o.flags & DECANT_SERVE_LOG_JSON, &w->state->log_lost);
@@ -358,6 +367,7 @@ static void worker_close(struct worker *w)
 		free(list_entry(list_pop(&w->free_exchanges), struct exchange, link));
 	journal_destroy(w->journal);
 	keep_destroy(w->keep);
+	names_destroy(w->names);
 	free(w->input);
 	free(w->scratch);
 	(void)sys_close(w->epoll_fd);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sys/name.h"
 
+#include <sys/inotify.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -26,4 +27,14 @@ int sys_symlinkat(const char *text, int dir_fd, const char *path)
 int sys_flock(int fd, int op)
 {
 	return WRAP_RETRY("flock", flock(fd, op));
+}
+
+int sys_inotify_init1(int flags)
+{
+	return WRAP_RETRY("inotify_init1", inotify_init1(flags));
+}
+
+int sys_inotify_add_watch(int fd, const char *path, uint32_t mask)
+{
+	return WRAP_RETRY("inotify_add_watch", inotify_add_watch(fd, path, mask));
 }

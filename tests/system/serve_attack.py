@@ -8,6 +8,7 @@ import os
 import random
 import resource
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -232,6 +233,136 @@ def check_storm(server, root):
     tap.none(wrong[:10], f"in a storm of changes, {done[0]} whole answers and {done[1]} that "
                          "were broken off have no byte that the file never had")
     tap.ok(done[0] > 20, "  and there were some")
+
+
+# ------------------------------------------------------ names that change
+
+
+def held(server, path):
+    """The worker keeps the file open between requests."""
+    directory = f"/proc/{server.workers()[0]}/fd"
+    for fd in os.listdir(directory):
+        try:
+            if os.readlink(f"{directory}/{fd}").removesuffix(" (deleted)") == path:
+                return True
+        except FileNotFoundError:
+            pass
+    return False
+
+
+def ask_thrice(s, target):
+    for _ in range(3):
+        s.sendall(REQUEST % target)
+        answer = read_answer(s)
+    return answer
+
+
+def check_names(server, root):
+    """What is kept open is what the name means, at each request anew."""
+    def now(target):
+        s.sendall(REQUEST % target)
+        answer = read_answer(s)
+        return answer.body if answer.status == 200 else answer.status
+
+    os.makedirs(f"{root}/n/a/b")
+    os.makedirs(f"{root}/n/c/b")
+    write(f"{root}/n/a/b/f", b"one")
+    write(f"{root}/n/c/b/f", b"two")
+    s = server.connect()
+    name = b"n/a/b/f"
+
+    def rest():
+        """It is kept open again; after each change that is put off for a while."""
+        wait_for(lambda: ask_thrice(s, name).status != 200 or held(server, f"{root}/n/a/b/f"))
+
+    rest()
+    tap.ok(held(server, f"{root}/n/a/b/f"), "a file in demand is kept open")
+    changes = [
+        ("written to", lambda: write(f"{root}/n/a/b/f", b"three"), b"three"),
+        ("replaced", lambda: replace(f"{root}/n/a/b/f", b"four"), b"four"),
+        ("removed", lambda: os.unlink(f"{root}/n/a/b/f"), 404),
+        ("made", lambda: write(f"{root}/n/a/b/f", b"five"), b"five"),
+        ("in a directory that is moved away", lambda: os.rename(f"{root}/n/a", f"{root}/n/x"), 404),
+        ("in another in its place", lambda: os.rename(f"{root}/n/c", f"{root}/n/a"), b"two"),
+        ("moved away, far above", lambda: os.rename(f"{root}/n", f"{root}/m"), 404),
+        ("and moved back", lambda: os.rename(f"{root}/m", f"{root}/n"), b"two"),
+        ("a link that leads out", lambda: link_out(f"{root}/n/a/b/f"), 403),
+        ("a file again", lambda: replace(f"{root}/n/a/b/f", b"six"), b"six"),
+    ]
+    wrong = []
+    for what, change, want in changes:
+        rest()
+        change()
+        if (got := now(name)) != want:
+            wrong.append(f"{what}: {got!r}, not {want!r}")
+    tap.none(wrong, "each change of a name is seen by the next request")
+    if os.geteuid() == 0:
+        rest()
+        mounted = subprocess.run(["mount", "--bind", f"{root}/n/x", f"{root}/n/a"],
+                                 check=False).returncode == 0
+        got = now(name)
+        if mounted:
+            subprocess.run(["umount", f"{root}/n/a"], check=True)
+        tap.ok(not mounted or got == b"five", "a mount, too", got)
+        tap.equal(now(name), b"six", "  and its end")
+    s.close()
+
+
+def replace(path, data):
+    write(path + ".new", data)
+    os.rename(path + ".new", path)
+
+
+def link_out(path):
+    os.symlink("/etc/passwd", path + ".new")
+    os.rename(path + ".new", path)
+
+
+def turn_over(path, n):
+    """Another directory in its place, whose file holds n; the old one stays as it is."""
+    os.mkdir(f"{path}.new")
+    write(f"{path}.new/count", b"%d" % n)
+    if os.path.exists(path):
+        os.rename(path, f"{path}.{n}")
+    os.rename(f"{path}.new", path)
+
+
+def check_next_request(server, root):
+    """Whoever has seen that a file was replaced gets the new one, or a newer one."""
+    published, over, wrong, done = [0], time.monotonic() + SECONDS, [], [0, 0]
+    turn_over(f"{root}/turn", 0)
+
+    def writer():
+        while time.monotonic() < over:
+            for _ in range(3):
+                turn_over(f"{root}/turn", published[0] + 1)
+                published[0] += 1
+            # Long enough for the file to be kept open.
+            time.sleep(0.15)
+
+    def reader():
+        s = server.connect()
+        while time.monotonic() < over:
+            for _ in range(20):
+                before = published[0]
+                s.sendall(REQUEST % b"turn/count")
+                answer = read_answer(s)
+                # Between two renames there is none.
+                got = int(answer.body) if answer.status == 200 else before
+                done[0] += 1
+                if got < before:
+                    wrong.append(f"{got}, when {before} was there before it was asked for")
+            done[1] += held(server, f"{root}/turn/count")
+        s.close()
+
+    threads = [threading.Thread(target=f) for f in (writer, reader, reader)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    tap.none(wrong[:10], f"{done[0]} answers while a file is replaced {published[0]} times: "
+                         "none is older than its request")
+    tap.ok(done[1] > 0, "  and it was kept open in between")
 
 
 # ------------------------------------------------------------ mean clients
@@ -470,6 +601,8 @@ def main():
             check_generations(server, root)
             check_cut(server, root)
             check_storm(server, root)
+            check_names(server, root)
+            check_next_request(server, root)
             check_fair(server, root)
             check_trickle(server, root)
             check_fuzzed(server)

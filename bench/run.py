@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """What `decant run` costs: per call that is made otherwise, and per call that is not;
-and fio's splice engine with verification against its native time.
+and fio's splice engine with verification, and LTP's tests where they are at hand
+($LTPROOT, /opt/ltp), against their native time.
 
     bench/run.py [--quick] [--dir DIR] [--json FILE] BUILD
 """
 
 import argparse
+import glob
 import json
 import os
 import subprocess
@@ -34,7 +36,8 @@ class Bench:
         if policy:
             command = [self.decant, "run", f"--policy={policy}", f"--mechanism={mechanism}", "--",
                        *command]
-        return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              check=True).stdout
 
     def ns(self, what, size, *how):
         """Best of some runs: what is left out is the machine's other work."""
@@ -86,6 +89,36 @@ def fio(bench, size):
                       took / native, 3)
 
 
+def ltp_tests(quick):
+    for root in (os.environ.get("LTPROOT"), "/opt/ltp"):
+        if root and os.path.exists(os.path.join(root, "testcases/bin/vmsplice01")):
+            words = ["vmsplice0", "splice0", "tee0", "sendfile0"]
+            words += [] if quick else ["copy_file_range0"]
+            return sorted(path for word in words for path in
+                          glob.glob(os.path.join(root, "testcases/bin", word + "*")))
+    return []
+
+
+def ltp(bench, tests):
+    def all_of(*how):
+        begun = time.monotonic()
+        for test in tests:
+            bench.run([test], *how)
+        return time.monotonic() - begun
+
+    if not tests:
+        print("LTP is not at hand")
+        return
+    native = min(all_of(), all_of())
+    for policy, mechanism in (("copy-v2", "trace"), ("copy-v2", "notify"), ("stable", "notify"),
+                              ("copy-v2", "preload"), ("stable", "preload")):
+        took = all_of(policy, mechanism)
+        bench.rows.append({"what": "ltp", "how": [policy, mechanism], "seconds": took,
+                           "native": native})
+        yield at_most(f"LTP's {len(tests)} tests, {policy} by {mechanism}, against native",
+                      took / native, 3)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
@@ -98,7 +131,8 @@ def main():
     missed = 0
     with tempfile.TemporaryDirectory(dir=args.dir) as directory:
         os.chdir(directory)
-        for verdicts in (calls(bench), others(bench), fio(bench, "4M" if args.quick else "32M")):
+        for verdicts in (calls(bench), others(bench), fio(bench, "4M" if args.quick else "32M"),
+                         ltp(bench, ltp_tests(args.quick))):
             for verdict in verdicts:
                 print(verdict, flush=True)
                 missed += not verdict.good

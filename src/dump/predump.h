@@ -93,6 +93,7 @@ struct predump {
 	unsigned images;         /* complete */
 	uint64_t last_bytes;     /* written of the last one */
 
+	struct ranges armed;     /* tracked by us: what seems to be under a userfaultfd is under ours */
 	struct ranges known;     /* listed in the last image */
 	struct ranges lost;      /* told as written and not listed since: look again */
 	struct ranges written, there, present, parent, bad;

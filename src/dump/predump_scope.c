@@ -78,6 +78,20 @@ static bool parts_is_new(const struct capture *c)
 	return false;
 }
 
+/* What was armed shows as under a userfaultfd: ours. */
+static void parts_ours(struct predump *p)
+{
+	struct maps *m = &p->c.before;
+
+	for (size_t i = 0; i < m->n; i++) {
+		size_t k = ranges_find(&p->armed, m->v[i].start);
+
+		if (k < p->armed.n && p->armed.v[k].start <= m->v[i].start &&
+		    p->armed.v[k].end >= m->v[i].end)
+			m->v[i].flags &= ~(uint32_t)VMA_UFFD;
+	}
+}
+
 int predump_scope(struct predump *p, bool smaps)
 {
 	struct capture *c = &p->c;
@@ -90,6 +104,7 @@ int predump_scope(struct predump *p, bool smaps)
 		r = maps_learn(c->t, &c->before, &c->err);
 		if (r < 0)
 			return r;
+		parts_ours(p);
 		maps_adopt(&c->maps, &c->before);
 	}
 	p->report->mappings = (uint32_t)c->maps.n;
@@ -105,6 +120,18 @@ static void parts_not_ours(struct predump *p, struct predump_part *part)
 	for (size_t i = 0; i < m->n; i++)
 		if (m->v[i].start == part->start)
 			m->v[i].flags |= VMA_UFFD;
+}
+
+/* What no mapping of now shows may be anything when it comes again. */
+static int parts_armed(struct predump *p)
+{
+	int r = 0;
+
+	ranges_clear(&p->armed);
+	for (size_t i = 0; i < p->parts_n && r >= 0; i++)
+		if (p->parts[i].tracked)
+			r = ranges_add(&p->armed, p->parts[i].start, p->parts[i].end);
+	return r < 0 ? predump_fail(p, r, "listing the mappings") : 0;
 }
 
 /* Where it cannot be, all of it comes in each scan: that is right, if slow. */
@@ -127,7 +154,7 @@ int predump_arm(struct predump *p)
 		else if (r == -ESRCH || r == -ENOMEM)
 			return err_set(&c->err, r, "%s", err.text);
 	}
-	return 0;
+	return parts_armed(p);
 }
 
 int predump_scan(struct predump *p, bool again)

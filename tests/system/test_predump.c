@@ -257,6 +257,22 @@ static void run_idle(void)
 	end();
 }
 
+/* Mappings that come and go between rounds do not make all others new again. */
+static void run_churn(void)
+{
+	struct victim v;
+	struct told t;
+
+	begin();
+	victim_begin(&v, VICTIM_MAPS, "counter --mib 16 --rate 1 --churn");
+	need(tool(&t, 0, "predump %d -D %s/chain --rounds 5 --json", v.pid, dir), "%s", t.text);
+	ok(number(&t, "parent_pages") > 2048, "most of the fifth is in its parents: %s", t.text);
+	ok(total(&t, "present_pages") < 4 * 4096, "and not much was written twice");
+	ok(!victim_harm(&v), "the victim is well");
+	victim_end(&v);
+	end();
+}
+
 /* ------------------------------------------------------------ how it is left */
 
 static void run_stopped(void)
@@ -335,6 +351,7 @@ int main(void)
 	tap_case("controls", run_controls);
 	tap_case("an image of what stands still is its memory", run_still);
 	tap_case("what nobody writes is written once", run_idle);
+	tap_case("what is new is not all", run_churn);
 	tap_case("left stopped", run_stopped);
 	tap_case("refusals", run_refusals);
 	return done();

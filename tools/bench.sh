@@ -28,3 +28,7 @@ core=
 bench/core.py $core --json $out/bench-core.json $out
 # shellcheck disable=SC2086
 bench/run.py $core --json $out/bench-run.json $out
+# shellcheck disable=SC2086
+bench/serve.py $core --json $out/bench-serve.json $out
+# shellcheck disable=SC2086
+bench/wire.py $core --json $out/bench-wire.json $out

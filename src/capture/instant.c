@@ -20,10 +20,12 @@ int capture_in_tracer(struct capture *c, int (*fn)(void *arg), void *arg)
 
 	/* The tracer lets go of a thread that does not stop only when fn has returned. */
 	for (unsigned i = 0; i < INSTANT_TRIES && r == -ETIMEDOUT; i++) {
-		if (i && capture_tick(c, "waiting", 0) < 0)
-			return -ETIME;
-		if (i)
+		if (i) {
 			(void)sys_sleep_ns(INSTANT_RETRY_NS);
+			r = capture_tick(c, "waiting", 0);
+			if (r < 0)
+				return r;
+		}
 		r = stop_seize(&c->stop, c->t, &c->err);
 		if (r < 0)
 			return r;

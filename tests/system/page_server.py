@@ -237,10 +237,14 @@ def silent():
 
 def flood():
     server = Server("-D", "srv", "--max-connections", "8", "--timeout", "2s")
-    clients = []
-    for _ in range(300):
-        clients.append(Client(server.port))
-    tap.ok(sum(c.broken() for c in clients[8:]) == 292, "300 connections, 8 may: 292 are refused")
+    clients, early = [], 0
+    while len(clients) + early < 300:
+        try:
+            clients.append(Client(server.port))
+        except ConnectionResetError:
+            early += 1
+    tap.ok(early + sum(c.broken() for c in clients[8:]) == 292,
+           "300 connections, 8 may: 292 are refused")
     for c in clients[:8]:
         c.cut()
     server_threads = f"/proc/{server.p.pid}/task"

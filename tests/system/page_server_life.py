@@ -140,23 +140,13 @@ def once():
 def killed_at(n, name=""):
     """One client, and a server that dies at its Nth system call; did it die?"""
     server = Server("-D", "srv", env={"DECANT_FAULT": f"{n}:{name}:kill"})
-    status = None
-    if server.port:
-        try:
-            client = Client(server.port, limit=5)
-            client.open(pid(7))
-            for i in range(4):
-                client.pages(pid(7), i << 20, page(i) * 16)
-            status = client.close()
-        except OSError:
-            pass
+    status = one_image(server) if server.port else None
     if server.p.poll() is None and status == 0:
         server.end()
         return False
     died = until(lambda: server.p.poll() is not None, 5)
     server.end(signal.SIGKILL)
-    want = {(i << 20) + k * PAGE: page(i) for i in range(4) for k in range(16)}
-    if looks_complete() and criu.pages_of("srv", 7) != want:
+    if looks_complete() and criu.pages_of("srv", 7) != WANT:
         tap.ok(False, f"killed at call {n}: looks complete", left())
     # What is told to the client is there.
     if status == 0 and not looks_complete():
@@ -185,6 +175,70 @@ def kills():
         n += step
     tap.ok(died > 10 and tap.failed == before,
            f"killed at {died} places: never looks complete when it is not", died)
+
+
+def fault(n, name, how):
+    return {"DECANT_FAULT": ":".join([str(n), name or "*"] + ([how] if how else []))}
+
+
+WANT = {(i << 20) + k * PAGE: page(i) for i in range(4) for k in range(16)}
+
+
+def one_image(server):
+    """The status that a client is told; None: it was broken off."""
+    try:
+        client = Client(server.port, limit=10)
+        client.open(pid(7))
+        for i in range(4):
+            client.pages(pid(7), i << 20, page(i) * 16)
+        return client.close()
+    except OSError:
+        return None
+
+
+def failed_at(n, how):
+    """Something goes wrong in the server's Nth system call; did it?"""
+    server = Server("-D", "srv", env=fault(n, "", how))
+    status = one_image(server) if server.port else None
+    code = server.end()
+    if code not in (0, 1) or "did not end" in server.error:
+        tap.ok(False, f"{how or 'error'} at call {n}: ends with {code}", server.error)
+    if status == 0 and (not looks_complete() or criu.pages_of("srv", 7) != WANT):
+        tap.ok(False, f"{how or 'error'} at call {n}: was told to be stored, and is not", left())
+    if status != 0 and looks_complete() and criu.pages_of("srv", 7) != WANT:
+        tap.ok(False, f"{how or 'error'} at call {n}: looks complete", left())
+    shutil.rmtree("srv", ignore_errors=True)
+    return status
+
+
+def errors():
+    before, bad = tap.failed, 0
+    for how, step in (("", 1), ("short", 1)):
+        for n in range(1, 400 if FULL else 140, 1 if FULL else 3 * step):
+            bad += failed_at(n, how) != 0
+    tap.ok(tap.failed == before and bad > 10,
+           f"an error at each call, {bad} of them the image's end: nothing looks complete", bad)
+    with victim("quiet") as target:
+        server = Server("-D", "srv", "--timeout", "5s")
+        calls = ("sendmsg", "recvmsg", "poll", "getfl", "setfl", "splice", "mmap", "malloc")
+        good = 0
+        for name in calls:
+            for n in (1, 2, 3, 7) if not FULL else range(1, 40):
+                for how in ("", "short") if name in ("sendmsg", "recvmsg", "splice") else ("",):
+                    mode = "vmsplice" if name == "splice" else "read"
+                    status, _, err = run(
+                        "predump", str(target.pid), "-D", "img", "--mode", mode, "--to",
+                        f"tcp:127.0.0.1:{server.port}",
+                        env={**os.environ, **fault(n, name, how)})
+                    good += status == 0
+                    if status not in (0, 1) or (status == 1) == os.path.exists("img/inventory.img"):
+                        tap.ok(False, f"{name} {how or 'fails'} in a client, call {n}: {status}",
+                               err)
+                    shutil.rmtree("img", ignore_errors=True)
+        tap.ok(tap.failed == before, f"the same in a client, {good} images all the same")
+        tap.equal(server.end(), 0, "  the server ends well")
+        complete = sum(1 for line in server.lines if line.get("complete"))
+        tap.equal(complete, good, "  and has as many")
 
 
 def client_killed():
@@ -445,7 +499,7 @@ def predump_cut():
 
 def main():
     tap.need_root()
-    for what in (command_line, signals, once, kills, client_killed, disk_full, chain, tls, predumps,
+    for what in (command_line, signals, once, kills, errors, client_killed, disk_full, chain, tls, predumps,
                  predump_cut):
         if sys.argv[1:] and what.__name__ not in sys.argv[1:]:
             continue

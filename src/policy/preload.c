@@ -191,36 +191,44 @@ static int preload_run(struct supervise *s, struct ended *ret, struct err *reter
 
 /* ------------------------------------------------------- what was counted */
 
-/* Texts are the program's: they end where they have to. */
+/*
+ * All of it is the program's, and who is left of it may still write: it is
+ * copied first, then looked at.  Texts end where they have to.
+ */
+#define PRELOAD_TEXT(field) preload_text((field), sizeof(field))
 static const char *preload_text(char *text, size_t size)
 {
 	text[size - 1] = '\0';
 	return text;
 }
 
-static void preload_sites(struct supervise *s, struct shared *m)
+static void preload_site(struct supervise *s, const struct shared *m, uint32_t i)
+{
+	struct shared_site site;
+	struct shared_program program;
+
+	memcpy(&site, &m->sites[i], sizeof(site));
+	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* one reading, not one for each use */
+	if (site.program >= SHARED_PROGRAMS || site.call >= CALL_MAX || !site.counts.calls)
+		return;
+	memcpy(&program, &m->programs[site.program], sizeof(program));
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	report_add(s->report, program.pid, PRELOAD_TEXT(program.exe), (enum policy_call)site.call,
+		   PRELOAD_TEXT(site.module), site.offset, PRELOAD_TEXT(site.symbol),
+		   &site.counts);
+}
+
+static void preload_sites(struct supervise *s, const struct shared *m)
 {
 	uint32_t n = __atomic_load_n(&m->sites_n, __ATOMIC_ACQUIRE);
 
-	for (uint32_t i = 0; i < n && i < SHARED_SITES; i++) {
-		struct shared_site *site = &m->sites[i];
-		struct report_counts counts = site->counts;
-		struct shared_program *program;
-
-		if (!__atomic_load_n(&site->ready, __ATOMIC_ACQUIRE) ||
-		    site->program >= SHARED_PROGRAMS || site->call >= CALL_MAX || !counts.calls)
-			continue;
-		program = &m->programs[site->program];
-		report_add(s->report, program->pid,
-			   preload_text(program->exe, sizeof(program->exe)),
-			   (enum policy_call)site->call,
-			   preload_text(site->module, sizeof(site->module)), site->offset,
-			   preload_text(site->symbol, sizeof(site->symbol)), &counts);
-	}
+	for (uint32_t i = 0; i < n && i < SHARED_SITES; i++)
+		if (__atomic_load_n(&m->sites[i].ready, __ATOMIC_ACQUIRE))
+			preload_site(s, m, i);
 }
 
 /* Nobody is there to look while the bytes are in the pipe. */
-static void preload_unwatched(struct supervise *s, struct shared *m)
+static void preload_unwatched(struct supervise *s, const struct shared *m)
 {
 	uint32_t n = __atomic_load_n(&m->sites_n, __ATOMIC_ACQUIRE);
 
@@ -228,12 +236,12 @@ static void preload_unwatched(struct supervise *s, struct shared *m)
 		if (__atomic_load_n(&m->sites[i].ready, __ATOMIC_ACQUIRE) &&
 		    m->sites[i].call == CALL_VMSPLICE && m->sites[i].counts.calls) {
 			report_hole(s->report, "whether buffers are changed after vmsplice: "
-				    "mechanism preload does not look for that, trace and notify do");
+				    "preload does not look for that, trace and notify do");
 			return;
 		}
 }
 
-static void preload_holes(struct supervise *s, struct shared *m)
+static void preload_holes(struct supervise *s, const struct shared *m)
 {
 	static const char *const whys[HOLE_MAX] = {
 		[HOLE_STATIC] = "is linked statically",
@@ -242,12 +250,16 @@ static void preload_holes(struct supervise *s, struct shared *m)
 	};
 
 	for (uint32_t i = 0; i < SHARED_HOLES; i++) {
-		struct shared_hole *hole = &m->holes[i];
+		struct shared_hole hole;
 
-		if (__atomic_load_n(&hole->ready, __ATOMIC_ACQUIRE) && hole->why < HOLE_MAX)
+		if (!__atomic_load_n(&m->holes[i].ready, __ATOMIC_ACQUIRE))
+			continue;
+		memcpy(&hole, &m->holes[i], sizeof(hole));
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		if (hole.why < HOLE_MAX)
 			report_hole(s->report, "%s %s: the preloaded library is not in it, its "
 				    "calls ran as the kernel has them and were not seen",
-				    preload_text(hole->exe, sizeof(hole->exe)), whys[hole->why]);
+				    PRELOAD_TEXT(hole.exe), whys[hole.why]);
 	}
 	if (m->holes_n > SHARED_HOLES)
 		report_hole(s->report, "more programs than are listed here were without the "
@@ -260,14 +272,18 @@ static void preload_holes(struct supervise *s, struct shared *m)
 			    (unsigned long long)m->dropped_calls);
 }
 
-static void preload_images(struct supervise *s, struct shared *m)
+static void preload_images(struct supervise *s, const struct shared *m)
 {
 	uint32_t n = __atomic_load_n(&m->programs_n, __ATOMIC_ACQUIRE);
 
 	for (uint32_t i = 0; i < n && i < SHARED_PROGRAMS; i++)
-		if (__atomic_load_n(&m->programs[i].ready, __ATOMIC_ACQUIRE))
-			report_image(s->report, preload_text(m->programs[i].exe,
-							     sizeof(m->programs[i].exe)));
+		if (__atomic_load_n(&m->programs[i].ready, __ATOMIC_ACQUIRE)) {
+			struct shared_program program;
+
+			memcpy(&program, &m->programs[i], sizeof(program));
+			__atomic_thread_fence(__ATOMIC_SEQ_CST);
+			report_image(s->report, PRELOAD_TEXT(program.exe));
+		}
 	if (n == 0)
 		report_hole(s->report, "the preloaded library was never loaded: nothing was seen");
 	else

@@ -114,8 +114,8 @@ static void text_program(struct buf *b, const struct report_program *p, double n
 		vmsplice |= s->call == CALL_VMSPLICE;
 	}
 	if (vmsplice && !fails)
-		buf_printf(b, "  verdict: nothing seen that copy-v1 or copy-v2 would change but the "
-			   "time it takes%s\n", holes ? "; but see NOT SEEN above" : "");
+		buf_printf(b, "  verdict: nothing seen that copy-v1 or copy-v2 would change but "
+			   "the time it takes%s\n", holes ? "; but see NOT SEEN above" : "");
 }
 
 static void text_status(struct buf *b, int status)

@@ -325,12 +325,20 @@ static bool call_is_restart(int64_t result)
 static bool call_ideal(struct trace *tr, struct tracee *t, int64_t *result)
 {
 	_cleanup_close_ int fd = -1;
+	bool reads = t->verdict.action == ACTION_READ;
 	struct pollfd pfd = { .events = POLLIN };
 	struct policy_end e;
+	uint64_t ino;
 
-	if (end_look(tracee_pidfd(&tr->tracees, t), t->fd, &e, NULL, &fd) < 0 || fd < 0)
+	if (end_look(tracee_pidfd(&tr->tracees, t), t->fd, &e, &ino, &fd) < 0 || fd < 0)
 		return false;
-	if (t->verdict.action != ACTION_READ) {
+	/*
+	 * Meanwhile another thread may have put something else there, and what
+	 * we open anew we open with our own rights: only what it could do itself.
+	 */
+	if (!ino || ino != (reads ? t->in_ino : t->ino) || !(reads ? e.can_read : e.can_write))
+		return false;
+	if (!reads) {
 		*result = copy_write(tr, t, fd);
 		return false;
 	}

@@ -149,12 +149,13 @@ static bool watch_changed(struct watch *w, const struct watch_entry *e, uint64_t
 	_cleanup_close_ int fd = -1;
 	uint64_t sum, ahead = e->queue - e->bytes, len = 0;
 	struct policy_end end;
+	uint64_t ino;
 
 	for (unsigned i = 0; i < e->pieces; i++)
 		len += e->piece[i].len;
-	end_look(e->pidfd, e->fd, &end, NULL, &fd);
+	end_look(e->pidfd, e->fd, &end, &ino, &fd);
 	/* Who opens a FIFO is seen by others that wait for that. */
-	return fd >= 0 && end.kind == KIND_PIPE && read <= ahead &&
+	return fd >= 0 && ino == e->ino && end.kind == KIND_PIPE && read <= ahead &&
 	       watch_peek(w, fd, ahead - read, len, &sum) && sum != e->sum;
 }
 

@@ -129,6 +129,7 @@ def blind():
         refused("a filter beside ours", victim, "filters beside ours")
     with Victim(tap.DECANT, "run", "--policy=deny", "--") as victim:
         refused("another filter", victim, "not that of")
+    forged()
     with Victim(*under("victim.txt")) as victim:
         victim.process.kill()
         victim.process.wait()
@@ -142,6 +143,17 @@ def blind():
     result = run(tap.DECANT, "run", COPY, "--criu", "--mechanism=trace", "--", "true")
     tap.ok(result.returncode == 2 and "--criu" in result.stderr, "--criu and a filter: refused",
            result)
+
+
+def forged():
+    """A victim that names a supervisor and a descriptor of its own choice."""
+    fifo = os.pipe()
+    small, unsealed = os.memfd_create("small"), os.memfd_create("unsealed")
+    os.truncate(unsealed, 8 + 4096 * 16)
+    for fd, what in ((fifo[0], "a pipe"), (small, "an empty file"),
+                     (unsealed, "a file that may shrink"), (10 ** 6, "nothing")):
+        with Victim(command=(DUMPER, "victim", str(os.getpid()), str(fd))) as victim:
+            refused(f"a filter that leads to {what}", victim, "not that of")
 
 
 # ---------------------------------------------------------------------- CRIU itself

@@ -28,6 +28,8 @@ core=
 # shellcheck disable=SC2086
 bench/core.py $core --json $out/bench-core.json $out
 # shellcheck disable=SC2086
+bench/dirty.py $core --json $out/bench-dirty.json $out
+# shellcheck disable=SC2086
 bench/run.py $core --json $out/bench-run.json $out
 # shellcheck disable=SC2086
 bench/serve.py $core --json $out/bench-serve.json $out

@@ -37,6 +37,26 @@ def header(size, command, pages=0, vaddr=0, dst=0, flags=0):
     return struct.pack("<IIQQQ", command | flags << 16, 0xa5a5a5a5, pages, vaddr, dst)
 
 
+def page(tag):
+    return struct.pack("<Q", tag) * 512
+
+
+def run(*command, limit=60, **more):
+    done = subprocess.run([tap.DECANT, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=limit * SLOW, check=False, **more)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def left(directory="srv"):
+    return sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+
+
+def looks_complete(directory="srv"):
+    """Pagemaps under their own names, and no part of anything."""
+    names = left(directory)
+    return any(re.fullmatch(r"pagemap-.*\.img", n) for n in names)
+
+
 class Client:
     def __init__(self, port, size=24, context=None, limit=30):
         self.size = size
@@ -144,3 +164,41 @@ def until(condition, seconds=20):
             return True
         time.sleep(0.01)
     return False
+
+
+VICTIM = """
+import mmap, sys, time
+m = mmap.mmap(-1, 8 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+for i in range(2048):
+    m[i * 4096:i * 4096 + 8] = i.to_bytes(8, "little")
+print(open("/proc/self/maps").read().count("\\n"), flush=True)
+n = 0
+while not sys.argv[1:]:
+    n += 1
+    m[(n * 37 % 2048) * 4096 + 8] = n & 255
+    time.sleep(0.001)
+time.sleep(1000)
+"""
+
+
+class Victim:
+    def __init__(self, *arg):
+        self.p = subprocess.Popen([sys.executable, "-c", VICTIM, *arg], stdout=subprocess.PIPE)
+        self.p.stdout.readline()
+        self.pid = self.p.pid
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.p.kill()
+        self.p.wait()
+        self.p.stdout.close()
+
+    def memory(self, addresses):
+        with open(f"/proc/{self.pid}/mem", "rb") as f:
+            return {a: os.pread(f.fileno(), PAGE, a) for a in addresses}
+
+
+def fault(n, name, how):
+    return {"DECANT_FAULT": ":".join([str(n), name or "*"] + ([how] if how else []))}

@@ -169,6 +169,22 @@ def predump_json():
     return results
 
 
+def page_server_json():
+    """The lines of one that gets an image of us, and one that gets nothing."""
+    with subprocess.Popen(["sleep", "1000"]) as victim, tempfile.TemporaryDirectory() as directory:
+        server = subprocess.Popen(
+            [tap.DECANT, "page-server", "-D", os.path.join(directory, "srv"), "--chain", "--json"],
+            stdout=subprocess.PIPE, text=True)
+        lines = [json.loads(server.stdout.readline())]
+        run("predump", str(victim.pid), "-D", os.path.join(directory, "dump"), "--to",
+            "tcp:" + lines[0]["listening"])
+        lines.append(json.loads(server.stdout.readline()))
+        victim.kill()
+        server.terminate()
+        lines += [json.loads(line) for line in server.communicate(timeout=60)[0].splitlines()]
+    return lines
+
+
 def check_json():
     with tempfile.TemporaryDirectory() as directory:
         events = os.path.join(directory, "events")
@@ -192,6 +208,7 @@ def check_json():
             ("copy", "RESULT", [copied, failed]), ("copy", "EVENTS", lines),
             ("explain", "RESULT", [planned, refused]), ("probe", "OPTIONS", [probed]),
             ("predump", "RESULT", predump_json()),
+            ("page-server", "JSON", page_server_json()),
             ("dirty", "INTERVALS", dirty[0]), ("dirty", "RESULT", dirty[1]),
             ("core", "RESULT", cored), ("core", "FORECAST", [foreseen])]:
         text = section(tree.read(f"man/decant-{page}.1.scd"), name)

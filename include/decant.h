@@ -424,7 +424,7 @@ struct decant_capture_report {
 	uint64_t whole_pause_ns;  /* longest stop as an idle thread saw it: with very many
 				   * threads, stopping these takes time before and after */
 	uint64_t cpu_ns;          /* of our threads */
-	uint64_t instant_ns;      /* CLOCK_MONOTONIC: the image is of this instant, at which the last
+	uint64_t instant_ns;      /* CLOCK_MONOTONIC: the image is of this instant, when the last
 				   * stop began for the threads at work */
 	char tracking[16];        /* "wp", "soft-dirty", "" */
 	char message[168];        /* after an error: "what: why"; else why this strategy */
@@ -518,6 +518,7 @@ struct decant_predump_round {
 	uint64_t present_pages;   /* written to the image */
 	uint64_t parent_pages;    /* unchanged since the one before */
 	uint64_t time_ns;
+	uint64_t scan_ns;         /* of it, to find out what was written, and is there */
 };
 
 struct decant_remote;

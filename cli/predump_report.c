@@ -74,6 +74,7 @@ static void predump_json_images(struct json *j, const struct predump_result *r)
 		json_member_u64(j, "present_pages", v->present_pages);
 		json_member_u64(j, "parent_pages", v->parent_pages);
 		json_member_u64(j, "time_ns", v->time_ns);
+		json_member_u64(j, "scan_ns", v->scan_ns);
 		json_end(j);
 	}
 	json_end(j);

@@ -5,7 +5,7 @@
 # BENCH_QUICK=1: the main cases, two minutes.  BENCH_DIR: a directory on the disk that is
 # measured ($TMPDIR or /var/tmp; ext4 is what the names of the cases say).
 # What was measured is in build/bench.json, the chart in build/bench.svg; of cores, in
-# build/bench-core.json; of programs under a policy, in build/bench-run.json; of
+# build/bench-core.json; of predumps, in build/bench-predump.json; of programs under a policy, in build/bench-run.json; of
 # files over HTTP, in build/bench-serve.json; of pages to a page server, in build/bench-wire.json.
 set -eu
 cd "$(dirname "$0")/.."
@@ -29,6 +29,8 @@ core=
 bench/core.py $core --json $out/bench-core.json $out
 # shellcheck disable=SC2086
 bench/dirty.py $core --json $out/bench-dirty.json $out
+# shellcheck disable=SC2086
+bench/predump.py $core --json $out/bench-predump.json $out
 # shellcheck disable=SC2086
 bench/run.py $core --json $out/bench-run.json $out
 # shellcheck disable=SC2086

@@ -105,15 +105,21 @@ static int predump_gather(void *arg, const struct range *v, size_t n, void *data
 /* What is there, as PRESENT or PARENT. */
 static int predump_sort(struct predump *p)
 {
+	bool told = p->c.track && track_kind(p->c.track) == TRACK_WP;
 	int r = predump_all(p, false, &p->tmp);
 
-	if (r >= 0)
+	/* Of what is known and not told write protection knows that it is there. */
+	if (r >= 0 && !told) {
 		r = predump_there(p, &p->tmp, &p->tmp2);
+		predump_swap(&p->tmp, &p->tmp2);
+	}
 	if (r >= 0)
-		r = ranges_subtract(&p->tmp, &p->known, &p->written);
+		r = ranges_subtract(&p->tmp2, &p->known, &p->written);
 	if (r >= 0)
-		r = ranges_intersect(&p->parent, &p->tmp2, &p->tmp);
-	return r < 0 ? r : ranges_subtract(&p->present, &p->tmp2, &p->tmp);
+		r = ranges_intersect(&p->parent, &p->tmp, &p->tmp2);
+	if (r >= 0)
+		r = ranges_subtract(&p->tmp2, &p->tmp, &p->parent);
+	return r < 0 ? r : predump_there(p, &p->tmp2, &p->present);
 }
 
 /* Listed is what the next round may leave out, if nobody writes to it. */
@@ -129,6 +135,24 @@ int predump_account(struct predump *p)
 	return r < 0 ? predump_fail(p, r, "account of the pages") : 0;
 }
 
+static int predump_timed_sort(struct predump *p)
+{
+	uint64_t began_ns = sys_clock_ns();
+	int r = predump_sort(p);
+
+	p->scan_ns += sys_clock_ns() - began_ns;
+	return r;
+}
+
+static int predump_timed_scan(struct predump *p)
+{
+	uint64_t began_ns = sys_clock_ns();
+	int r = predump_scan(p, true);
+
+	p->scan_ns += sys_clock_ns() - began_ns;
+	return r;
+}
+
 static int predump_image(struct predump *p, struct dir *d, bool shadow)
 {
 	struct predump_from from = {
@@ -138,7 +162,7 @@ static int predump_image(struct predump *p, struct dir *d, bool shadow)
 		.shadow = shadow && !p->base,
 	};
 	uint64_t before = p->report->last_pages;
-	int r = predump_sort(p);
+	int r = predump_timed_sort(p);
 
 	if (r < 0)
 		return p->c.err.text[0] ? r : predump_fail(p, r, "what is there");
@@ -156,6 +180,7 @@ int predump_round_in(struct predump *p, struct dir *d)
 	bool first = p->images == 0;
 	int r = predump_parent_open(p), shadow = 0, ended;
 
+	p->scan_ns = 0;
 	if (r >= 0)
 		r = predump_scope(p, true);
 	/* Later, what is new comes whole once more, which is right whatever it was. */
@@ -166,7 +191,7 @@ int predump_round_in(struct predump *p, struct dir *d)
 	if (r > 0)
 		r = predump_shadow_round(p);
 	else if (r == 0 && p->c.track)
-		r = predump_scan(p, true);
+		r = predump_timed_scan(p);
 	if (r >= 0 && !first && p->c.track)
 		r = predump_arm(p);
 	if (r >= 0)

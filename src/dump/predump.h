@@ -91,6 +91,7 @@ struct predump {
 	struct predump_part *parts; /* by address */
 	size_t parts_n, parts_size;
 	unsigned images;         /* complete */
+	uint64_t scan_ns;        /* of the image that is being made */
 	uint64_t last_bytes;     /* written of the last one */
 
 	struct ranges armed;     /* tracked by us: what seems to be under a userfaultfd is under ours */

@@ -450,6 +450,7 @@ int predump_final_begin(struct predump *p, uint64_t keep_bytes)
 {
 	int r = predump_parent_open(p);
 
+	p->scan_ns = 0;
 	if (r >= 0)
 		r = predump_scope(p, true);
 	if (r < 0)

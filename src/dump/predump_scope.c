@@ -7,7 +7,9 @@
 #include "dump/predump.h"
 #include "sys/sys.h"
 
-#define SCOPE_GAP_BYTES (2u << 20)  /* asking about so much more costs less than asking twice */
+#define SCOPE_PIECE_BYTES (256u << 10) /* looking at so much takes as long as one question more */
+#define SCOPE_PIECES_MIN 16
+#define SCOPE_GAP_BYTES SCOPE_PIECE_BYTES /* asking about so much more costs less than asking twice */
 
 static int parts_add(struct predump *p, const struct predump_part *part)
 {
@@ -157,11 +159,53 @@ int predump_arm(struct predump *p)
 	return parts_armed(p);
 }
 
+/*
+ * Protect anew what of a part was told (v[*k] and on), and add what is told by that
+ * to tmp: only there, for that takes the kernel six times as long for each page.
+ */
+static int parts_protect(struct predump *p, const struct predump_part *part, size_t *k)
+{
+	const struct ranges *told = &p->written;
+	struct capture *c = &p->c;
+	size_t n = 0;
+	int r = 0;
+
+	while (*k < told->n && told->v[*k].end <= part->start)
+		++*k;
+	for (size_t i = *k; i < told->n && told->v[i].start < part->end; i++)
+		n++;
+	if (n > (part->end - part->start) / SCOPE_PIECE_BYTES + SCOPE_PIECES_MIN)
+		return track_scan(c->track, part->start, part->end, true, &p->tmp, &c->err);
+	for (size_t i = *k; i < *k + n && r >= 0; i++)
+		r = track_scan(c->track, max_u64(part->start, told->v[i].start),
+			       min_u64(part->end, told->v[i].end), true, &p->tmp, &c->err);
+	return r;
+}
+
+/* For a later round: what was written, or is not there; soon told, if most is neither. */
+static int parts_scan_quick(struct predump *p)
+{
+	size_t k = 0;
+	int r = predump_scan(p, false);
+
+	ranges_clear(&p->tmp);
+	for (size_t i = 0; i < p->parts_n && r >= 0; i++)
+		if (p->parts[i].tracked)
+			r = parts_protect(p, &p->parts[i], &k);
+	if (r >= 0)
+		r = ranges_union(&p->tmp2, &p->written, &p->tmp);
+	if (r >= 0)
+		predump_swap(&p->written, &p->tmp2);
+	return r < 0 && !p->c.err.text[0] ? predump_fail(p, r, "what was written") : r;
+}
+
 int predump_scan(struct predump *p, bool again)
 {
 	struct capture *c = &p->c;
 	int r = 0;
 
+	if (again && p->known.n && track_kind(c->track) == TRACK_WP)
+		return parts_scan_quick(p);
 	p->looked = true;
 	ranges_clear(&p->written);
 	for (size_t i = 0; i < p->parts_n && r >= 0; i++) {

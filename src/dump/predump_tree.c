@@ -66,6 +66,7 @@ static void tree_sum(struct tree *t)
 			to->pause_ns = from->pause_ns;
 		from->stops = 0;
 		from->pauses_ns = 0;
+		t->root->scan_ns += t->v[i]->p.scan_ns;
 		t->root->c.copied_bytes += t->v[i]->p.c.copied_bytes;
 		t->v[i]->p.c.copied_bytes = 0;
 		for (size_t k = 0; k < t->v[i]->p.c.unreadable.n; k++)

@@ -317,6 +317,7 @@ int predump_commit(struct predump *p, struct dir *d, uint64_t begin_ns, bool fin
 	struct decant_predump_round round = {
 		.image = ++p->images, .final = final,
 		.present_pages = rep->last_pages, .parent_pages = rep->parent_pages,
+		.scan_ns = p->scan_ns,
 	};
 	int r = p->o->to ? remote_commit(p->o->to, &p->c.err) : 0;
 

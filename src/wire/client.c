@@ -149,7 +149,8 @@ static int client_open(struct decant_remote *remote, enum dir_kind kind, uint64_
 	}
 	if (r == 0)
 		r = channel_need(&c->channel, &answer, 1, reterr);
-	if (r == 0 && answer > 1)
+	if (r == 0 && answer != FRAME_NO_PARENT && answer != FRAME_HAS_PARENT &&
+	    answer != FRAME_HAS_LAST)
 		r = err_set(reterr, -EPROTO, "%u is no answer", answer);
 	if (r < 0)
 		return client_fail(r, reterr);
@@ -157,10 +158,11 @@ static int client_open(struct decant_remote *remote, enum dir_kind kind, uint64_
 	c->id = id;
 	/*
 	 * Later images are based on our own before them.  A server that had a parent
-	 * before the first may mean that one still: then nothing may be left out.
+	 * before the first may mean that one still, unless it says that it makes
+	 * chains: then nothing may be left out.
 	 */
 	if (!c->images)
-		c->foreign |= answer;
+		c->foreign |= answer == FRAME_HAS_PARENT;
 	*ret_parent = answer && !(c->images && c->foreign);
 	return 0;
 }

@@ -87,7 +87,8 @@ static int connection_open(struct connection *c, const struct message *m, struct
 
 	if (r < 0 || !m->answer)
 		return r;
-	answer = parent;
+	answer = !parent ? FRAME_NO_PARENT :
+		 c->s->o.flags & DECANT_PAGE_SERVER_CHAIN ? FRAME_HAS_LAST : FRAME_HAS_PARENT;
 	return connection_answer(c, &answer, 1, e);
 }
 

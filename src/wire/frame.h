@@ -17,7 +17,7 @@
  *
  * Client to server, and what comes back:
  *	OPEN                                   nothing
- *	OPEN2      dst_id                      u8, has_parent
+ *	OPEN2      dst_id                      u8, has_parent (enum frame_parent)
  *	PARENT     dst_id                      i32, 0 or 1
  *	ADD_F      flags, PRESENT: the pages   nothing
  *	ADD, HOLE  ADD_F with PRESENT, PARENT  nothing
@@ -49,6 +49,16 @@ enum frame_command {
 	FRAME_ADD_COMPRESSED = 8,/* likewise, and of no release */
 	FRAME_CLOSE = 0x1023,
 	FRAME_FORCE_CLOSE = 0x1024,
+};
+
+/*
+ * Has the server a parent of that pagemap?  CRIU knows yes and no, and takes
+ * all that is not 0 for yes.
+ */
+enum frame_parent {
+	FRAME_NO_PARENT = 0,
+	FRAME_HAS_PARENT = 1,
+	FRAME_HAS_LAST = 3,      /* yes, and it is the last image that came with it */
 };
 
 /* A header as it stands there. */

@@ -126,7 +126,7 @@ def chain():
     server.told()
     client = Client(server.port)
     tap.equal(client.parent(pid(7)), 1, "  the second has a parent")
-    tap.equal(client.open(pid(7)), 1, "  OPEN2 says so, too")
+    tap.equal(client.open(pid(7)), 3, "  OPEN2 says so, too, and that it is the last")
     client.hole(pid(7), 0, 1)
     client.pages(pid(7), PAGE, page(9))
     tap.equal(client.open(pid(8)), 0, "  another process has none")
@@ -137,7 +137,7 @@ def chain():
     server.end()
     server = Server("-D", "srv", "--chain")
     client = Client(server.port)
-    tap.equal(client.open(pid(8)), 1, "  another server goes on with it")
+    tap.equal(client.open(pid(8)), 3, "  another server goes on with it")
     client.close()
     server.end()
     status, out, err = run("images", f"srv/{image}", "check")
@@ -248,6 +248,13 @@ def predumps():
             status, out, err = run("images", "srv/4", "check")
             tap.equal(status, 0, "  every page is in the chain " + err)
             tap.ok(os.path.exists("img/4/inventory.img"), "  the inventory stays here", left("img"))
+            status, _, err = run("predump", str(target.pid), "-D", "again", "--to", to, "--final")
+            tap.equal(status, 0, "predump --final to the same chain " + err)
+            last = sorted(map(int, left()))[-1]
+            told = [server.told() for _ in range(last - 4)][-1]
+            tap.ok(told["parent_pages"] > told["present_pages"], "  goes on with it", told)
+            status, out, err = run("images", f"srv/{last}", "check")
+            tap.equal(status, 0, "  every page is in the chain " + err)
             tap.ok(not [n for n in left("img/4") if n.startswith("pages")], "  and no page")
     server.end()
     with Victim("quiet") as target:

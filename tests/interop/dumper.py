@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -212,6 +213,66 @@ def with_criu(criu):
     tap.ok("were caught" in text("dump.txt"), "  was seen all the same", text("dump.txt"))
 
 
+FIFO = r"""
+import os, time
+os.mkfifo("fifo")
+fd = os.open("fifo", os.O_RDWR)
+os.write(fd, b"x" * 3000)
+with open("pid", "w") as file:
+    file.write(str(os.getpid()))
+while not os.path.exists("go"):
+    time.sleep(0.02)
+with open("result.new", "w") as file:
+    file.write(str(len(os.read(fd, 65536))))
+os.rename("result.new", "result")
+"""
+
+
+def until(found):
+    end = time.monotonic() + 20 * SLOW
+    while not found() and time.monotonic() < end:
+        time.sleep(0.02)
+    return found()
+
+
+def fifo_restore(criu):
+    """A FIFO with bytes in it: criu puts them back by vmsplice, as its issue 3056 tells."""
+    process = subprocess.Popen([sys.executable, "-c", FIFO], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               start_new_session=True)
+    if not until(lambda: os.path.exists("pid") and text("pid")):
+        tap.bail("the victim with a FIFO does not start")
+    pid = int(text("pid"))
+    os.mkdir("fifo-images")
+    dumped = run(criu, "dump", "-t", str(pid), "-D", "fifo-images", "-o", "dump.log", "-v4")
+    process.wait(LIMIT)
+    tap.equal(dumped.returncode, 0, "criu dumps a FIFO with bytes in it")
+    for policy, works in ((None, True), ("copy-v1", True), ("copy-v2", True),
+                          ("copy-v1,nowait=kernel", False), ("copy-v2,nowait=kernel", False)):
+        for name in ("go", "result"):
+            if os.path.exists(name):
+                os.unlink(name)
+        how = [tap.DECANT, "run", f"--policy={policy}", "--criu", "--"] if policy else []
+        result = run(*how, criu, "restore", "-d", "-D", "fifo-images", "-o", "log", "-v4")
+        with open("go", "w", encoding="ascii"):
+            pass
+        log = text(os.path.join("fifo-images", "log"))
+        if works:
+            tap.ok(result.returncode == 0 and until(lambda: os.path.exists("result")) and
+                   text("result") == "3000", f"{policy or 'natively'}: it is restored, and whole",
+                   f"{result}\n{log[-500:]}")
+        else:
+            tap.ok(result.returncode != 0 and
+                   "splicing data: Operation not supported" in log,
+                   f"{policy}: it cannot be restored, as upstream saw", f"{result}\n{log[-500:]}")
+        if result.returncode == 0:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        until(lambda: not os.path.exists(f"/proc/{pid}"))   # its number is wanted again
+
+
 def main():
     tap.need_root()
     with tempfile.TemporaryDirectory() as directory:
@@ -222,6 +283,7 @@ def main():
         criu = criu_works()
         if criu:
             with_criu(criu)
+            fifo_restore(criu)
         else:
             tap.skip("CRIU", "no criu can dump on this kernel")
         os.chdir("/")

@@ -71,7 +71,8 @@ static void pages_do(unsigned char *page, enum pages_deed deed, unsigned step)
 static void pages_step(unsigned step, unsigned forget)
 {
 	(void)munmap((void *)pages_addr(PAGES_NEW, 0), (size_t)PAGES_EACH * PAGES_SIZE);
-	(void)pages_map(PAGES_NEW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+	madvise(pages_map(PAGES_NEW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1),
+		(size_t)PAGES_EACH * PAGES_SIZE, MADV_NOHUGEPAGE);
 	for (enum pages_map map = PAGES_ANON; map < PAGES_MAPS_N; map++)
 		for (unsigned i = 0; i < PAGES_EACH; i++)
 			if (map != PAGES_ANON || i != forget)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "serve_options.h"
 
-#include <errno.h>
-
 #include "text.h"
 
 #define SERVE_HELP_WIDTH 80
@@ -68,10 +66,6 @@ int serve_options_parse(struct serve_options *ret, int argc, char *const *argv,
 	if (r < 0)
 		return r;
 	o.path = path[0];
-	if (!o.help && !o.log[0])
-		return err_set(reterr, -EINVAL, "--log: where does it go?");
-	if (!o.help && o.user && !o.user[0])
-		return err_set(reterr, -EINVAL, "--user: who?");
 	*ret = o;
 	return 0;
 }

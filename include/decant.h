@@ -1195,7 +1195,7 @@ DECANT_CHECK int decant_serve_run(struct decant_server *s, uint32_t worker,
 /*
  * The workers that run in this process accept no more, finish what they are
  * sending, for grace_ms at most, and return.  May be called from a signal
- * handler and from any thread, and again, to be quicker.
+ * handler and from any thread, and again, to be quicker.  Once stopped, it stays so.
  */
 void decant_serve_stop(struct decant_server *s, uint32_t grace_ms);
 /* How it is, over all workers, those in other processes included. */

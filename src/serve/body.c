@@ -84,6 +84,10 @@ static int64_t body_bytes(struct worker *w, struct exchange *x, uint64_t len,
 	uint64_t mapped_len = len;
 	ssize_t n;
 
+	if (x->read && x->at == 0 && len == x->read) {
+		*ret = w->scratch;
+		return x->read;
+	}
 	*ret = body_mapped(w, x, &mapped_len);
 	if (*ret)
 		return (int64_t)mapped_len;
@@ -196,7 +200,7 @@ static uint64_t body_allowed(struct worker *w, struct conn *c, uint64_t len)
 	return len;
 }
 
-enum body_step body_step(struct worker *w, struct conn *c)
+static enum body_step body_turn(struct worker *w, struct conn *c)
 {
 	struct exchange *x = c->x;
 	uint64_t quantum = SERVE_QUANTUM_BYTES;
@@ -232,4 +236,13 @@ enum body_step body_step(struct worker *w, struct conn *c)
 		}
 		quantum -= min_u64(quantum, x->at - sent_before);
 	}
+}
+
+enum body_step body_step(struct worker *w, struct conn *c)
+{
+	enum body_step step = body_turn(w, c);
+
+	/* Others will use the scratch. */
+	c->x->read = 0;
+	return step;
 }

@@ -223,6 +223,9 @@ static int exchange_file(struct worker *w, struct exchange *x, struct found *f, 
 	x->size = h.length;
 	x->quiet = w->real_ns - v.newest_ns > EXCHANGE_QUIET_NS;
 	x->end = x->size;
+	/* Read before it was looked at: of a file that may have changed in between, the tag
+	 * would be newer than the bytes. */
+	x->read = ranges || v.weak ? 0 : f->read;
 	if (ranges) {
 		r = exchange_ranges(w, x, &h, x->size);
 		if (r < 0)
@@ -237,7 +240,7 @@ static int exchange_file(struct worker *w, struct exchange *x, struct found *f, 
 			h.range = &one;
 	}
 	if (x->request.method == METHOD_HEAD)
-		x->at = x->end = x->parts_n = 0;
+		x->at = x->end = x->parts_n = x->read = 0;
 	return exchange_head(w, x, &h);
 }
 

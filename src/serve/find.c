@@ -65,7 +65,7 @@ int find_open(struct worker *w, const char *name, struct found *ret)
 
 	ret->encoding = ENCODING_NONE;
 	ret->fd = -1;
-	ret->name = names_get(w->names, name, &ret->st, w->now_ns);
+	ret->name = names_get(w->names, name, &ret->st, w->now_ns, w->scratch, &ret->read);
 	if (ret->name) {
 		ret->fd = ret->name->fd;
 		if (ret->fd >= 0)
@@ -110,6 +110,8 @@ void find_compressed(struct worker *w, char *name, size_t len, struct span accep
 		if (len + strlen(suffix) >= PATH_BYTES_MAX)
 			return;
 		(void)snprintf(name + len, PATH_BYTES_MAX - len, "%s", suffix);
+		/* It may be read to where the file itself was. */
+		f->read = 0;
 		if (find_open(w, name, &other) == 0) {
 			if (S_ISREG(other.st.st_mode) &&
 			    other.st.st_mtim.tv_sec >= f->st.st_mtim.tv_sec) {

@@ -16,6 +16,7 @@ struct found {
 	struct name *name;   /* whose fd is; NULL: it is to be closed */
 	struct stat st;
 	uint8_t encoding;    /* enum encoding */
+	uint32_t read;       /* so many bytes, all of it, are in the worker's scratch */
 };
 
 /*

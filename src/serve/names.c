@@ -11,6 +11,7 @@
 #include "serve/path.h"
 #include "sys/name.h"
 #include "sys/sys.h"
+#include "uapi/rwf.h"
 
 #define NAMES_SLOTS 2048
 #define NAMES_DIRS_MAX 128
@@ -222,8 +223,10 @@ static struct name *names_open(struct names *n, struct names_slot *slot, const c
 	}
 	names_forget(n, slot);
 	*name = (struct name){ .fd = fd < 0 ? -1 : fd, .users = 2 };
-	if (fd >= 0)
+	if (fd >= 0) {
 		name->ctime = ret_st->st_ctim;
+		name->small = ret_st->st_size <= NAMES_READ_BYTES;
+	}
 	memcpy(name->path, path, len + 1);
 	slot->name = name;
 	n->count++;
@@ -239,23 +242,43 @@ static uint64_t names_hash(const char *path)
 	return h ^ h >> 32;
 }
 
-struct name *names_get(struct names *n, const char *path, struct stat *ret_st, uint64_t now_ns)
+/* It is what it was: then *ret_read bytes are all of it, too. */
+static bool names_look(const struct name *name, struct stat *ret_st, void *buf,
+		       uint32_t *ret_read)
+{
+	struct iovec v = { .iov_base = buf, .iov_len = NAMES_READ_BYTES };
+	ssize_t n = 0;
+
+	if (name->fd < 0)
+		return true;
+	if (name->small)
+		n = sys_preadv2(name->fd, &v, 1, 0, RWF_NOWAIT);
+	if (sys_fstat(name->fd, ret_st) < 0)
+		return false;
+	if (n > 0 && n == ret_st->st_size)
+		*ret_read = (uint32_t)n;
+	/* Rights may have been changed by another name of it: another time of change. */
+	return memcmp(&ret_st->st_ctim, &name->ctime, sizeof(name->ctime)) == 0;
+}
+
+struct name *names_get(struct names *n, const char *path, struct stat *ret_st, uint64_t now_ns,
+		       void *buf, uint32_t *ret_read)
 {
 	struct names_slot *slot;
 	uint64_t hash;
 	bool again;
 
+	*ret_read = 0;
 	if (!n)
 		return NULL;
 	hash = names_hash(path);
 	slot = &n->slots[hash % NAMES_SLOTS];
 	if (slot->name && strcmp(slot->name->path, path) == 0) {
-		/* Rights may have been changed by another name of it: another time of change. */
-		if (slot->name->fd < 0 || (sys_fstat(slot->name->fd, ret_st) == 0 &&
-		    memcmp(&ret_st->st_ctim, &slot->name->ctime, sizeof(ret_st->st_ctim)) == 0)) {
+		if (names_look(slot->name, ret_st, buf, ret_read)) {
 			slot->name->users++;
 			return slot->name;
 		}
+		*ret_read = 0;
 		names_forget(n, slot);
 	}
 	if (now_ns < n->rest_ns)

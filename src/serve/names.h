@@ -19,12 +19,15 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#define NAMES_READ_BYTES 16384u
+
 struct names;
 
 /* A file that is kept open, or known to be missing.  Valid until names_release(). */
 struct name {
 	int fd;                    /* -1: there is no such file, and that is certain, too */
 	unsigned users;            /* the table is one of them */
+	bool small;
 	struct timespec ctime;     /* when it was opened; another one: open it again */
 	char path[];
 };
@@ -34,8 +37,13 @@ int names_create(struct names **ret, int dir_fd, unsigned entries);
 void names_destroy(struct names *n);
 /* Something may have changed: forget what was known, if it has.  n may be NULL. */
 void names_check(struct names *n, uint64_t now_ns);
-/* A file of that path, and *ret_st as it is now; NULL: open it yourself. */
-struct name *names_get(struct names *n, const char *path, struct stat *ret_st, uint64_t now_ns);
+/*
+ * A file of that path, and *ret_st as it is now; NULL: open it yourself.
+ * *ret_read: a small one is read, into buf (NAMES_READ_BYTES), before it is
+ * looked at: as many bytes as its size says, or 0.
+ */
+struct name *names_get(struct names *n, const char *path, struct stat *ret_st, uint64_t now_ns,
+		       void *buf, uint32_t *ret_read);
 void names_release(struct name *name);
 /* Descriptors are needed elsewhere. */
 void names_drop(struct names *n);

@@ -96,6 +96,7 @@ struct exchange {
 	uint64_t dev, ino, size;
 	bool quiet;                   /* it was not changed lately */
 	uint64_t at, end;
+	uint32_t read;                /* all of it, and in the scratch, until the first turn ends */
 	uint32_t want;                /* how much to read ahead of a send */
 	/* Then the next part, if there are several. */
 	struct range *parts;

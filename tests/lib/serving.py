@@ -31,6 +31,7 @@ class Server:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors,
             env={**os.environ, **(environment or {})})
         self.port = self.wait_port()
+        wait_for(lambda: len(self.workers()) == workers)
 
     def said(self):
         self.errors.seek(0)

@@ -11,12 +11,12 @@ static const char *const serve_formats[] = { "common", "json", NULL };
 #define AT(member) OPTION_AT(serve_options, member)
 
 const struct option_row serve_option_rows[] = {
-	{ 'l', "listen", "ADDR:PORT", false, OPTION_TEXT, AT(listen), NULL, 0,
-	  "where (default 127.0.0.1:8080); :PORT is everywhere, port 0 any that is free" },
+	{ 'l', "listen", "ADDRESS", false, OPTION_TEXT, AT(listen), NULL, 0,
+	  "ADDR:PORT (default 127.0.0.1:8080); :PORT is everywhere, port 0 any that is free" },
 	{ 'w', "workers", "N", false, OPTION_NUMBER, AT(workers), NULL, 0,
 	  "so many processes (default: one per CPU)" },
-	{ 'u', "user", "USER[:GROUP]", false, OPTION_TEXT, AT(user), NULL, 0,
-	  "as whom, when all is open that needs more rights" },
+	{ 'u', "user", "USER", false, OPTION_TEXT, AT(user), NULL, 0,
+	  "USER or USER:GROUP: as whom, when all is open that needs more rights" },
 	{ 0, "no-listing", NULL, false, OPTION_FLAG, AT(no_listing), NULL, 0,
 	  "no lists of directories without index.html" },
 	{ 0, "hidden", NULL, false, OPTION_FLAG, AT(hidden), NULL, 0,

@@ -140,8 +140,9 @@ int main(int argc, char **argv)
 	}
 	begin(me);
 	if (me == 0) {
-		while (__atomic_load_n(&all->pids[n - 1], __ATOMIC_SEQ_CST) == 0)
-			victim_sleep_ns(1000000);
+		for (unsigned i = 0; i < n; i++)
+			while (__atomic_load_n(&all->pids[i], __ATOMIC_SEQ_CST) == 0)
+				victim_sleep_ns(1000000);
 		if (victim_flag(argc, argv, "--restless"))
 			restless();
 		victim_ready();

@@ -246,6 +246,7 @@ static void report_warn(struct report *r, const char *exe, pid_t tgid, struct re
 
 struct report_site *report_call(struct report *r, const struct report_call *c)
 {
+	bool unknown = c->call == CALL_VMSPLICE && c->result == REPORT_UNKNOWN;
 	bool ring = c->call == CALL_IO_URING_SETUP &&
 		    (c->result >= 0 || c->result == REPORT_UNKNOWN);
 	char exe[SITE_PATH_MAX] = "a program";
@@ -265,7 +266,13 @@ struct report_site *report_call(struct report *r, const struct report_call *c)
 	}
 	if (p)
 		memcpy(exe, p->program->exe, sizeof(exe));
+	unknown = unknown && !r->unknown;
+	r->unknown |= unknown;
 	(void)pthread_mutex_unlock(&r->lock);
+	if (unknown)
+		report_hole(r, "what vmsplice returned: mechanism notify hands it to the kernel, so "
+			    "that who polls for EAGAIN or gets a part only is not found; trace "
+			    "sees it");
 	if (ring)
 		report_hole(r, "%s set up io_uring: what it splices through the ring is not seen "
 			    "from outside the kernel", exe);

@@ -58,6 +58,7 @@ struct report {
 	struct report_program *programs, *last;
 	struct report_process *process[REPORT_BUCKETS];
 	struct report_lines holes, notes;
+	bool unknown;                /* it was said that results are not seen */
 	uint64_t calls, dropped;     /* dropped: no memory for them */
 };
 

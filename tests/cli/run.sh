@@ -158,6 +158,10 @@ for mechanism in trace notify; do
 	run decant run --policy=audit --mechanism=$mechanism -- "$VICTIM" fifo call
 	says "NOT SEEN: whether buffers are changed after vmsplice to a FIFO" "  $mechanism: FIFOs"
 done
+run decant run --policy=audit --mechanism=notify -- "$VICTIM" blocking call
+says "NOT SEEN: what vmsplice returned" "notify does not see results, and says so"
+run decant run --policy=audit -- "$VICTIM" blocking call
+is "  which trace sees" "$(grep -c "NOT SEEN" "$ERR")" 0
 run decant run --policy=audit --mechanism=preload -- "$VICTIM" modified call
 says "NOT SEEN: whether buffers are changed" "preload cannot see it, and says so"
 run decant run --policy=audit -- "$VICTIM" basic call

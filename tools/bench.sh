@@ -6,7 +6,8 @@
 # measured ($TMPDIR or /var/tmp; ext4 is what the names of the cases say).
 # What was measured is in build/bench.json, the chart in build/bench.svg; of cores, in
 # build/bench-core.json; of predumps, in build/bench-predump.json; of programs under a policy, in
-# build/bench-run.json; of files over HTTP, in build/bench-serve.json; of pages to a page server, in build/bench-wire.json.
+# build/bench-run.json; of files over HTTP, in build/bench-serve.json; of pages to a page server, in
+# build/bench-wire.json.
 set -eu
 cd "$(dirname "$0")/.."
 out=build

@@ -191,26 +191,25 @@ int channel_poll(struct channel *s, uint64_t wait_ns, struct err *reterr)
 
 	while (s->ahead_at == s->ahead_n) {
 		short events = POLLIN;
-		unsigned char first[1];
 		ssize_t n = -EAGAIN;
+		int r;
 
 		/* Under TLS a readable socket may have nothing for us. */
 		if (s->tls)
-			n = tls_recv(s->tls, first, 1, &events, reterr);
-		if (n > 0) {
-			s->ahead[0] = first[0];
+			n = tls_recv(s->tls, s->ahead, 1, &events, reterr);
+		if (n >= 0) {
 			s->ahead_at = 0;
-			s->ahead_n = 1;
-		} else if (n == -EAGAIN) {
-			n = channel_wait(s, events, until, &none);
-			if (n == -ETIMEDOUT)
-				return 0;
-			if (n < 0)
-				return err_set(reterr, (int)n, "%s", none.text);
+			s->ahead_n = (unsigned)n;
+			return 1;
 		}
-		if (n < 0)
+		if (n != -EAGAIN)
 			return (int)n;
-		if (!s->tls || n == 0)
+		r = channel_wait(s, events, until, &none);
+		if (r == -ETIMEDOUT)
+			return 0;
+		if (r < 0)
+			return err_set(reterr, r, "%s", none.text);
+		if (!s->tls)
 			return 1;
 	}
 	return 1;

@@ -58,6 +58,11 @@ int channel_write(struct channel *s, struct iovec *iov, unsigned n, int flags,
 int channel_splice(struct channel *s, int pipe_fd, uint64_t len, struct err *reterr);
 /* 1: bytes came, or the end; 0: nothing within wait_ns. */
 int channel_poll(struct channel *s, uint64_t wait_ns, struct err *reterr);
+/* TLS: after channel_poll(): it was bytes, not the end. */
+static inline bool channel_has(const struct channel *s)
+{
+	return s->ahead_at < s->ahead_n;
+}
 /* All was said; the peer sees an end, not a break. */
 int channel_end(struct channel *s, struct err *reterr);
 /* The peer sees a break, not an end. */

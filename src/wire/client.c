@@ -105,6 +105,28 @@ static int client_begin(struct decant_remote *remote, uint64_t deadline_ns, stru
 	return 0;
 }
 
+/*
+ * With TLS a message must come as a whole: CRIU's server takes what one record
+ * has for all of it.  So nothing can be sent later, and only who told us knows.
+ */
+static int client_tell_tls(struct client *c, const struct frame *f, struct err *e)
+{
+	unsigned char data[FRAME_MAX];
+	struct iovec iov = { data, frame_put(f, FRAME_OLD, data) };
+	int r = channel_write(&c->channel, &iov, 1, 0, e);
+
+	/* The answer is left there. */
+	if (r == 0)
+		r = channel_poll(&c->channel, c->o.patience_ns, e);
+	if (r == -ECONNRESET || (r > 0 && !channel_has(&c->channel)))
+		return err_set(e, -ECONNRESET, "it took the first message for none; CRIU since 4.2 "
+			       "awaits longer headers, and with TLS must be known for it");
+	if (r == 0)
+		return err_set(e, -ETIMEDOUT, "it does not answer the first message");
+	c->header_bytes = FRAME_OLD;
+	return r < 0 ? r : 0;
+}
+
 /* The first message of all: see how long a header has to be. */
 static int client_tell(struct client *c, const struct frame *f, struct err *e)
 {
@@ -145,7 +167,7 @@ static int client_open(struct decant_remote *remote, enum dir_kind kind, uint64_
 		if (r < 0)
 			return r;
 	} else {
-		r = client_tell(c, &f, reterr);
+		r = c->tls ? client_tell_tls(c, &f, reterr) : client_tell(c, &f, reterr);
 	}
 	if (r == 0)
 		r = channel_need(&c->channel, &answer, 1, reterr);

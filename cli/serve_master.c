@@ -85,6 +85,10 @@ static int master_work(struct master *s, uint32_t number, pid_t parent)
 	if (getppid() != parent)
 		decant_serve_stop(s->m->server, s->m->grace_ms);
 	r = decant_serve_run(s->m->server, number, &report);
+	/* What is handled uses a server that is about to be closed. */
+	master_handle(SIGTERM, SIG_IGN);
+	master_handle(SIGQUIT, SIG_IGN);
+	master_handle(SIGHUP, SIG_IGN);
 	if (r < 0)
 		cli_error("%s", report.message);
 	return r < 0 ? CLI_FAILED : CLI_OK;
@@ -214,6 +218,8 @@ static void master_block(struct master *s)
 	(void)sigemptyset(&s->set);
 	/* A child whose end is ignored cannot be waited for. */
 	(void)signal(SIGCHLD, SIG_DFL);
+	/* Somebody must be able to end it. */
+	(void)signal(SIGTERM, SIG_DFL);
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		/* nohup, a shell's background jobs: what was ignored stays so */
 		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)

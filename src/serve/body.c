@@ -55,7 +55,8 @@ static const void *body_mapped(struct worker *w, struct exchange *x, uint64_t *l
 	if (!x->quiet || x->size < BODY_MAP_BYTES || x->end - x->at <= BODY_TAIL_BYTES)
 		return NULL;
 	*len = min_u64(*len, x->end - x->at - BODY_TAIL_BYTES);
-	mapped = keep_get(w->keep, x->fd, x->dev, x->ino, x->at, x->size, len, w->now_ns);
+	mapped = keep_get(w->keep, x->fd, x->dev, x->ino, x->at, x->size, len, x->sent == 0,
+			  w->now_ns);
 	/*
 	 * The last byte tells for the rest: the kernel reads ahead in order.
 	 * And it tells whether the file is still so long.
@@ -160,7 +161,7 @@ static enum body_step body_send(struct worker *w, struct conn *c, uint64_t len, 
 		if (n == 0 || (n < 0 && n != -EAGAIN)) {
 			/* It shrank, or cannot be read: no byte stands for one that is not. */
 			x->cut = true;
-			return BODY_BROKEN;
+			return n < 0 && x->sent == 0 ? BODY_FAILED : BODY_BROKEN;
 		}
 		/* The head goes ahead of what the engine will send. */
 		if (n == -EAGAIN)

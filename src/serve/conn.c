@@ -219,7 +219,11 @@ static bool conn_answered(struct worker *w, struct conn *c)
 /* Send on.  true: the answer is sent and another request may begin. */
 static bool conn_send(struct worker *w, struct conn *c)
 {
-	switch (body_step(w, c)) {
+	enum body_step step = body_step(w, c);
+
+	if (step == BODY_FAILED && exchange_fail(w, c->x) == 0)
+		step = body_step(w, c);
+	switch (step) {
 	case BODY_DONE:
 		return conn_answered(w, c);
 	case BODY_MORE:
@@ -229,6 +233,7 @@ static bool conn_send(struct worker *w, struct conn *c)
 	case BODY_SLEEP:
 	case BODY_ENGINE:
 		break;
+	case BODY_FAILED:
 	case BODY_BROKEN:
 		conn_close(w, c);
 		return false;

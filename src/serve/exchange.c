@@ -89,7 +89,7 @@ static int exchange_head(struct worker *w, struct exchange *x, struct head *h)
 	return x->text_len ? 0 : -E2BIG;
 }
 
-int exchange_page(struct worker *w, struct exchange *x, unsigned status, struct buf *page)
+static int exchange_page(struct worker *w, struct exchange *x, unsigned status, struct buf *page)
 {
 	struct head h = {
 		.type = "text/html; charset=utf-8", .length = page->len, .inert = true,
@@ -136,6 +136,14 @@ static int exchange_status(struct worker *w, struct exchange *x, unsigned status
 
 	listing_error_page(&page, status, head_reason(status));
 	return exchange_page(w, x, status, &page);
+}
+
+int exchange_fail(struct worker *w, struct exchange *x)
+{
+	x->at = x->end = x->parts_n = x->read = 0;
+	x->text_at = 0;
+	x->cut = false;
+	return exchange_status(w, x, 500);
 }
 
 /* Only a head: 204, 301, 302, 304, 416. */

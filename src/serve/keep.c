@@ -48,7 +48,8 @@ struct keep {
 		bool known, good;
 	} dev[8];
 	struct {
-		uint64_t dev, ino, window, when_ns;
+		uint64_t dev, ino, when_ns;
+		bool again;      /* it had been asked for shortly before, too */
 	} seen[KEEP_SEEN];
 };
 
@@ -108,18 +109,19 @@ static bool keep_dev_is_good(struct keep *k, int fd, uint64_t dev)
 	return k->dev[i].good;
 }
 
-static bool keep_seen(struct keep *k, uint64_t dev, uint64_t ino, uint64_t window,
-		      uint64_t now_ns)
+/* begins: it is asked for now. */
+static bool keep_seen(struct keep *k, uint64_t dev, uint64_t ino, bool begins, uint64_t now_ns)
 {
-	uint64_t i = keep_hash(dev, ino, window) % KEEP_SEEN;
-	bool seen = k->seen[i].dev == dev && k->seen[i].ino == ino &&
-		    k->seen[i].window == window && now_ns - k->seen[i].when_ns < KEEP_SEEN_NS;
+	uint64_t i = keep_hash(dev, ino, 0) % KEEP_SEEN;
+	bool known = k->seen[i].dev == dev && k->seen[i].ino == ino;
 
+	if (!begins)
+		return known && k->seen[i].again;
+	k->seen[i].again = known && now_ns - k->seen[i].when_ns < KEEP_SEEN_NS;
 	k->seen[i].dev = dev;
 	k->seen[i].ino = ino;
-	k->seen[i].window = window;
 	k->seen[i].when_ns = now_ns;
-	return seen;
+	return k->seen[i].again;
 }
 
 static struct kept *kept_create(struct keep *k, int fd, uint64_t dev, uint64_t ino,
@@ -149,7 +151,7 @@ static struct kept *kept_create(struct keep *k, int fd, uint64_t dev, uint64_t i
 }
 
 const void *keep_get(struct keep *k, int fd, uint64_t dev, uint64_t ino, uint64_t offset,
-		     uint64_t size, uint64_t *len, uint64_t now_ns)
+		     uint64_t size, uint64_t *len, bool begins, uint64_t now_ns)
 {
 	uint64_t window = align_down(offset, KEEP_WINDOW_BYTES);
 	struct list *bucket = &k->buckets[keep_hash(dev, ino, window) % KEEP_BUCKETS];
@@ -163,7 +165,7 @@ const void *keep_get(struct keep *k, int fd, uint64_t dev, uint64_t ino, uint64_
 			m = NULL;
 	}
 	if (!m) {
-		if (!keep_seen(k, dev, ino, window, now_ns) || !keep_dev_is_good(k, fd, dev))
+		if (!keep_seen(k, dev, ino, begins, now_ns) || !keep_dev_is_good(k, fd, dev))
 			return NULL;
 		while (k->n >= KEEP_MAX || (k->n && k->bytes > KEEP_MAX_BYTES))
 			kept_drop(k, list_entry(k->used.next, struct kept, used));

@@ -7,6 +7,7 @@
 #ifndef SERVE_KEEP_H
 #define SERVE_KEEP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct keep;
@@ -14,12 +15,13 @@ struct keep;
 int keep_create(struct keep **ret);
 void keep_destroy(struct keep *k);
 /*
+ * begins: this is the first of an answer.
  * [offset, offset + *len) of the file, *len made smaller at the end of a mapping.
  * NULL: read it.  Valid until keep_expire().  What lies beyond the file's end is
  * EFAULT to a system call, and would kill whoever touches it: do not.
  */
 const void *keep_get(struct keep *k, int fd, uint64_t dev, uint64_t ino, uint64_t offset,
-		     uint64_t size, uint64_t *len, uint64_t now_ns);
+		     uint64_t size, uint64_t *len, bool begins, uint64_t now_ns);
 /* Drops what was not asked for in a second.  When to come again; 0: nothing is kept. */
 uint64_t keep_expire(struct keep *k, uint64_t now_ns);
 

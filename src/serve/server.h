@@ -192,8 +192,8 @@ struct exchange *exchange_refuse(struct worker *w, struct conn *c, unsigned stat
 /* Logs it and frees it. */
 void exchange_end(struct worker *w, struct conn *c);
 void exchange_free(struct worker *w, struct exchange *x);
-/* A page of ours as the answer. */
-int exchange_page(struct worker *w, struct exchange *x, unsigned status, struct buf *page);
+/* Instead of what was to be sent; 0 or negative errno. */
+int exchange_fail(struct worker *w, struct exchange *x);
 
 /* body.c */
 enum body_step {
@@ -202,6 +202,7 @@ enum body_step {
 	BODY_WAIT,      /* for room in the socket */
 	BODY_SLEEP,     /* for the rate; the sleep is armed */
 	BODY_ENGINE,    /* for the engine */
+	BODY_FAILED,    /* it cannot be read, and nothing has been sent yet */
 	BODY_BROKEN,    /* close: the peer is gone, or the file is not what was promised */
 };
 enum body_step body_step(struct worker *w, struct conn *c);

@@ -7,6 +7,7 @@ and memory that run out; calls that fail."""
 import os
 import random
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -577,6 +578,20 @@ def check_faults(root):
     tap.none(wrong[:20], f"{ran} runs in which one call fails")
 
 
+def check_disk(root):
+    """A disk that does not read."""
+    with Server(root, environment={"DECANT_FAULT": "1:preadv2:EIO"}) as server:
+        answer = server.get("/small")
+        tap.ok(answer.status == 500 and answer.whole, "a file that cannot be read: 500",
+               answer.fields)
+        tap.equal(server.get("/small").body, b"small", "  then it can")
+    with Server(root, environment={"DECANT_FAULT": "2:preadv2:EIO"}) as server:
+        answer = server.get("/large")
+        tap.ok(not answer.whole and not not_mixed(answer.body, b"l"),
+               "one that cannot be read to its end is broken off", f"{len(answer.body)} bytes")
+        tap.ok(server.get("/large").body == b"l" * 700_000, "  then it can")
+
+
 # Calls that are made to begin with: they may keep it from beginning.
 BEGIN = {"malloc": 60, "calloc": 60, "close": 40, "fstat": 10, "mmap": 20, "epoll_ctl": 12,
          "shutdown": 0, "accept4": 0}
@@ -584,6 +599,44 @@ BEGIN = {"malloc": 60, "calloc": 60, "close": 40, "fstat": 10, "mmap": 20, "epol
 
 def skipped(name):
     return BEGIN.get(name, 0)
+
+
+def check_cold(root):
+    """What is not in memory is read by the engine, and others do not wait for it."""
+    for name, size in ("cold-small", 20_000), ("cold", 24_000_001):
+        write(f"{root}/{name}", os.urandom(size))
+    settle()
+    with Server(root) as server:
+        for name in "cold-small", "cold":
+            fd = os.open(f"{root}/{name}", os.O_RDONLY)
+            want = os.pread(fd, 1 << 25, 0)
+            os.fsync(fd)
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            try:
+                os.preadv(fd, [bytearray(1)], 0, os.RWF_NOWAIT)
+                tap.diag(f"{name} is still in memory")
+            except BlockingIOError:
+                pass
+            got = server.get(f"/{name}")
+            tap.ok(got.body == want, f"{name}: right, from the disk")
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            got = server.get(f"/{name}", "Range: bytes=3-9,10000-19998")
+            tap.ok(want[3:10] in got.body and want[10000:19999] in got.body, "  ranges, too")
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            s = server.connect(4096)
+            s.sendall(REQUEST % name.encode())
+            s.recv(100)
+            s.close()
+            os.close(fd)
+        tap.equal(server.get("/small").body, b"small", "who goes away meanwhile harms nobody")
+        fd = os.open(f"{root}/cold", os.O_RDONLY)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(fd)
+        s = server.connect(4096)
+        s.sendall(REQUEST % b"cold")
+        s.recv(1000)
+        tap.equal(server.stop(signal.SIGQUIT), 0, "nor does it keep the server from ending")
+        s.close()
 
 
 def main():
@@ -609,8 +662,10 @@ def main():
             tap.equal(server.workers(), worker, "one worker, all the time")
         check_idle(root)
         check_still(root)
+        check_cold(root)
         check_herd(root)
         check_descriptors(root)
+        check_disk(root)
         check_faults(root)
     return tap.done()
 

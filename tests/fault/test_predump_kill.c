@@ -170,6 +170,39 @@ static void run_kills(const void *arg)
 	end();
 }
 
+/* A step fails, and it does not die: an error, or done properly all the same. */
+static void run_errors(const void *arg)
+{
+	const struct prey *p = arg;
+	unsigned n, failed = 0, tries = kit_full() ? FULL_DEATHS : DEATHS;
+	const char *harm;
+	struct victim v;
+	struct told t;
+	char fault[60];
+
+	begin();
+	kit_must(prctl(PR_SET_CHILD_SUBREAPER, 1));
+	victim_begin(&v, p->habits, "%s", p->victim);
+	n = steps(&v, p);
+	for (unsigned i = 0; i < tries; i++) {
+		snprintf(fault, sizeof(fault), "%u", 1 + (unsigned)(kit_random() % n));
+		dumped_fault = fault;
+		(void)tool(&t, 0, "predump %d -D %s/chain %s", v.pid, dir, p->words);
+		dumped_fault = NULL;
+		ok(WIFEXITED(t.status) && WEXITSTATUS(t.status) < 2, "%s: status 0x%x: %s", fault,
+		   (unsigned)t.status, t.text);
+		failed += t.status != 0;
+		harm = harm_of(&v, true);
+		ok(!harm, "%s: %s", fault, harm ? harm : "well");
+		look(&v, p);
+	}
+	diag("%u of %u failed", failed, tries);
+	harm = harm_of(&v, false);
+	ok(!harm, "the victim, at last: %s", harm ? harm : "");
+	victim_end(&v);
+	end();
+}
+
 /* ---------------------------------------------------------------- a full disk */
 
 static void run_full(void)
@@ -217,6 +250,8 @@ int main(void)
 	for (size_t i = 0; i < sizeof(preys) / sizeof(*preys); i++)
 		kit_case(run_kills, &preys[i], "killed: %s, %s%s%s", preys[i].victim, preys[i].words,
 			 preys[i].parent ? " on a parent" : "", preys[i].watch ? "watched" : "");
+	for (size_t i = 0; i < 4; i++)
+		kit_case(run_errors, &preys[i], "failing: %s, %s", preys[i].victim, preys[i].words);
 	tap_case("the disk is full", run_full);
 	return done();
 }

@@ -154,8 +154,7 @@ void page_server_options_help(void)
 
 	(void)printf("Usage: decant page-server -D DIR [OPTION]...\n\n"
 		     "Take memory images over the network, as CRIU's page server does: from\n"
-		     "`criu dump --page-server`, `criu pre-dump --page-server` and\n"
-		     "`decant predump --to`, from many at once.\n\n"
+		     "`criu dump`, `criu pre-dump` and `decant predump`, from many at once.\n\n"
 		     "Options:\n");
 	options_help(stdout, page_server_option_rows, page_server_option_rows_n,
 		     width ? width : PAGE_SERVER_HELP_WIDTH);

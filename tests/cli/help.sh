@@ -96,6 +96,6 @@ COMP_WORDS=(decant "") COMP_CWORD=1 COMPREPLY=()
 _decant
 printf '%s\n' "${COMPREPLY[@]}" | sort) >offered
 run decant help
-sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' "$OUT" | sort >commands
+sed -n '/^Commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p' "$OUT" | sort >commands
 ok "the completion offers the commands" diff commands offered
 finish

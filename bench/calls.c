@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Times one call, for bench/run.py: calls vmsplice|pwritev2|splice|getppid BYTES.
+ * Times one call, for bench/run.py: calls vmsplice|pwritev2|splice|copy|getppid BYTES.
  * Prints nanoseconds per round, the best of many batches.  A round of the first
- * three puts BYTES into a pipe and reads them out again.
+ * three puts BYTES into a pipe and reads them out again; copy is the copy between
+ * two processes that a supervisor makes, process_vm_readv().
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -51,6 +52,13 @@ static void calls_round(const struct calls *c)
 
 	if (strcmp(c->what, "getppid") == 0) {
 		(void)syscall(SYS_getppid);
+		return;
+	}
+	if (strcmp(c->what, "copy") == 0) {
+		struct iovec to = { c->to, c->len }, from = { c->from, c->len };
+
+		if (process_vm_readv(getpid(), &to, 1, &from, 1, 0) <= 0)
+			exit(1);
 		return;
 	}
 	left = calls_put(c);

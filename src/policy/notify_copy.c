@@ -135,6 +135,18 @@ static int64_t copy_put_nowhere(struct notify_job *job)
 	return sys_writev(job->out, &iov, 1);
 }
 
+/*
+ * Waking somebody who is not needed costs more than a buffer full takes: so who
+ * copies much looks each time whether another call waits.
+ */
+static void copy_share(struct notify_job *job, const struct copy_at *at)
+{
+	struct pollfd p = { .fd = job->n->listener, .events = POLLIN };
+
+	if (at->total > NOTIFY_LONG && job->lead && sys_poll(&p, 1, 0) > 0)
+		notify_hand_over(job);
+}
+
 static int64_t copy_write(struct notify_job *job, struct copy_at *at)
 {
 	const struct policy_verdict *v = &job->verdict;
@@ -148,6 +160,7 @@ static int64_t copy_write(struct notify_job *job, struct copy_at *at)
 		struct iovec iov = { job->buffer, got > 0 ? (size_t)got : 0 };
 		int64_t put;
 
+		copy_share(job, at);
 		if (got <= 0 && (got != -EFAULT || done))
 			return done || got == 0 ? (int64_t)done : got;
 		if (v->action == ACTION_WAIT_WRITE && !done && move_is_full(&job->move, job->out))
@@ -217,8 +230,10 @@ static int64_t copy_read(struct notify_job *job, struct copy_at *at)
 	uint64_t done = 0;
 
 	for (;;) {
-		int64_t got = copy_read_some(job, at);
+		int64_t got;
 
+		copy_share(job, at);
+		got = copy_read_some(job, at);
 		if (got == -EAGAIN && !done && wait) {
 			int r = job->move.data(&job->move, job->in);
 
@@ -242,8 +257,6 @@ int64_t notify_vmsplice(struct notify_job *job)
 
 	if (r < 0)
 		return r;
-	if (at.total > NOTIFY_LONG)
-		notify_hand_over(job);
 	return job->verdict.action == ACTION_READ ? copy_read(job, &at) : copy_write(job, &at);
 }
 

@@ -310,8 +310,10 @@ int decant_serve_open(struct decant_server **ret, const struct decant_serve_opti
 		return -ENOMEM;
 	}
 	s->dir_fd = -1;
-	for (uint32_t i = 0; i < SERVE_WORKERS_MAX; i++)
-		s->listen_fds[i] = s->wake_fds[i] = -1;
+	for (uint32_t i = 0; i < SERVE_WORKERS_MAX; i++) {
+		s->listen_fds[i] = -1;
+		atomic_init(&s->wake_fds[i], -1);
+	}
 	r = serve_prepare(s, options, &e);
 	if (r < 0) {
 		decant_serve_close(s);

@@ -28,7 +28,7 @@ LIBC = re.compile(r"""^(
     v?snprintf|free|close|qsort|bsearch|abort|__assert_fail|getenv|secure_getenv|
     sig(empty|fill|add|del)set|sigismember|
     pthread_(mutex|cond|once|self|equal|rwlock|spin|key|setspecific|getspecific)\w*|
-    getpid|sysconf|                  # they cannot fail as we use them
+    getpid|sysconf|getauxval|        # they cannot fail as we use them
     __io_uring_get_cqe|              # behind an inline function of liburing
     __u?(div|mod)ti3|__tls_get_addr|__stack_chk_fail|__errno_location|_GLOBAL_OFFSET_TABLE_|
     protobuf_c_\w+|                  # with an allocator of ours

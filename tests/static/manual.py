@@ -101,7 +101,7 @@ def check_library():
               f"'{f}.3'" not in build], "every function is found by its name")
     changed = code.replace("decant_wait(struct decant *d,", "decant_wait(struct decant *e,")
     tap.equal(len(list(wrong_functions(changed, pages))), 1, "control: another prototype is seen")
-    more = header.replace("DECANT_SYNC = ", "DECANT_SINC = ").replace("stall_ms;", "stahl_ms;")
+    more = header.replace("DECANT_SYNC = ", "DECANT_SINC = ").replace("stall_ms;", "stahl_ms;", 1)
     tap.equal(len(list(wrong_words(more, pages))), 2, "control: what is on no page is seen")
 
 

@@ -34,9 +34,14 @@ PRELOAD = os.path.join(tap.BUILD, "tests", "programs", "criu-maps.so")
 CRIU = {**os.environ, "LD_PRELOAD": PRELOAD}
 
 
+STARTED = []
+
+
 def criu(*command, **more):
-    return subprocess.Popen(["criu", *command], env=CRIU, stdin=subprocess.DEVNULL,
-                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **more)
+    p = subprocess.Popen(["criu", *command], env=CRIU, stdin=subprocess.DEVNULL,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **more)
+    STARTED.append(p)
+    return p
 
 
 def header_bytes():
@@ -190,6 +195,10 @@ def main():
             tap.ok(os.path.exists(f"/proc/{victim.pid}/maps"), "the process runs on")
             tap.none(glob.glob("srv*/*.part"), "nothing unfinished is left")
         finally:
+            for p in STARTED:
+                if p.poll() is None:
+                    p.kill()
+                    p.wait()
             victim.end()
         os.chdir("/")
     return tap.done()

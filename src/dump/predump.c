@@ -330,8 +330,8 @@ void predump_deinit(struct predump *p)
 {
 	struct capture *c = &p->c;
 	struct ranges *all[] = {
-		&p->armed, &p->known, &p->lost, &p->written, &p->there, &p->present, &p->parent, &p->bad,
-		&p->tmp, &p->tmp2, &p->early, &p->same, &p->own, &c->pinned, &c->again,
+		&p->armed, &p->known, &p->lost, &p->written, &p->there, &p->present, &p->parent,
+		&p->bad, &p->tmp, &p->tmp2, &p->early, &p->same, &p->own, &c->pinned, &c->again,
 		&c->unreadable, &c->there, &c->tmp, &c->tmp2,
 	};
 

@@ -94,7 +94,8 @@ struct predump {
 	uint64_t scan_ns;        /* of the image that is being made */
 	uint64_t last_bytes;     /* written of the last one */
 
-	struct ranges armed;     /* tracked by us: what seems to be under a userfaultfd is under ours */
+	struct ranges armed;     /* tracked by us: the userfaultfd that shows there is ours */
+	bool to_parent;          /* the page server had the image before, the last time */
 	struct ranges known;     /* listed in the last image */
 	struct ranges lost;      /* told as written and not listed since: look again */
 	struct ranges written, there, present, parent, bad;

@@ -31,6 +31,8 @@ int put_begin(struct put *u, struct predump *p, struct dir *d, enum dir_kind kin
 	*u = (struct put){ .p = p, .to = p->o->to, .most = most, .parent = true };
 	if (u->to) {
 		r = remote_open(u->to, kind, id, &u->parent, &c->err);
+		if (kind == DIR_PROCESS)
+			p->to_parent = r >= 0 && u->parent;
 	} else {
 		r = dir_pages_begin(d, kind, id, &u->pages, &c->err);
 		if (r >= 0)

@@ -160,3 +160,20 @@ def wait_for(what):
 def settle():
     """Until tags of files that were just made are strong."""
     time.sleep(2.1)
+
+
+def request(name):
+    return b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % name
+
+
+def fill(path, byte, length):
+    """In place, from the beginning to the end."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    for at in range(0, length, 1 << 20):
+        os.pwrite(fd, bytes([byte]) * min(1 << 20, length - at), at)
+    os.close(fd)
+
+
+def not_mixed(data, states):
+    """Bytes that the file never had there: each state is one letter."""
+    return bytes(data).translate(None, states)

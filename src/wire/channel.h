@@ -24,6 +24,7 @@ struct channel {
 	uint64_t patience_ns;    /* for each call below, and each MiB of it */
 	uint64_t deadline_ns;    /* for all; 0: none */
 	struct tls_session *tls; /* NULL: plain */
+	bool tcp;
 	uint64_t in_bytes, out_bytes;
 	/* Takes what is in the socket's error queue (MSG_ZEROCOPY); NULL: nothing is. */
 	void (*on_error)(void *arg);
@@ -51,6 +52,8 @@ void channel_close(struct channel *s);
 int channel_read(struct channel *s, void *buf, size_t len, struct err *reterr);
 /* As channel_read(), but the end is an error, too. */
 int channel_need(struct channel *s, void *buf, size_t len, struct err *reterr);
+/* As channel_need(), but nobody wants them; buf: len bytes, which it may use. */
+int channel_skip(struct channel *s, void *buf, size_t len, struct err *reterr);
 /* The vector is used up by it.  flags: 0 or MSG_ZEROCOPY (plain only; -ENOBUFS). */
 int channel_write(struct channel *s, struct iovec *iov, unsigned n, int flags,
 		 struct err *reterr);

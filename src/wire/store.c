@@ -188,7 +188,7 @@ static int store_throw(struct store *t, uint64_t bytes, struct channel *from, st
 	while (bytes && r == 0) {
 		uint32_t n = (uint32_t)min_u64(bytes, most);
 
-		r = channel_need(from, t->own, n, e);
+		r = channel_skip(from, t->own, n, e);
 		bytes -= n;
 	}
 	return r;

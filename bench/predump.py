@@ -100,7 +100,8 @@ class Bench:
             self.judge(Verdict(False, f"{name}: decant made no image"))
             return []
         print(f"    {middle(t.said['total_ns'] for t in took) / 1e9:.2f} s; it says that the "
-              f"program stood still for {middle(t.said['pause_ns'] for t in took) / 1e6:.2f} ms at most, "
+              f"program stood still for "
+              f"{middle(t.said['pause_ns'] for t in took) / 1e6:.2f} ms at most, "
               f"the program saw {middle(t.gap_ms for t in took):.2f} ms ({quiet:.2f} when left "
               f"alone); {middle(t.peak_mib for t in took):.0f} MiB, "
               f"{max(t.descriptors for t in took)} descriptors")

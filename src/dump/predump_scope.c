@@ -9,7 +9,7 @@
 
 #define SCOPE_PIECE_BYTES (256u << 10) /* looking at so much takes as long as one question more */
 #define SCOPE_PIECES_MIN 16
-#define SCOPE_GAP_BYTES SCOPE_PIECE_BYTES /* asking about so much more costs less than asking twice */
+#define SCOPE_GAP_BYTES SCOPE_PIECE_BYTES /* asking about it costs less than asking twice */
 
 static int parts_add(struct predump *p, const struct predump_part *part)
 {

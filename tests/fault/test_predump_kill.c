@@ -222,7 +222,8 @@ static void run_full(void)
 	victim_begin(&v, 0, "counter --mib 32 --rate 10");
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
 		ok(!tool(&t, 0, "predump %d -D %s/a %s", v.pid, dir, words[i]), "%s", words[i]);
-		ok(strstr(t.text, "space") || strstr(t.text, "ENOSPC"), "  it says why: %s", t.text);
+		ok(strstr(t.text, "space") || strstr(t.text, "ENOSPC"), "  it says why: %s",
+		   t.text);
 		ok(shell("test ! -e %s/a/inventory.img", dir) >= 0, "  nothing looks complete");
 		is_int(shell("ls -A %s | wc -l", dir), 0, "  and nothing is left");
 		harm = harm_of(&v, false);
@@ -236,7 +237,8 @@ int main(void)
 {
 	static const struct prey preys[] = {
 		{ "counter --mib 4 --rate 50", 0, "--rounds 2 --final", false, false },
-		{ "counter --mib 4 --rate 50", 0, "--rounds 2 --final --mode vmsplice", false, false },
+		{ "counter --mib 4 --rate 50", 0, "--rounds 2 --final --mode vmsplice", false,
+		  false },
 		{ "counter --mib 32 --rate 50", 0, "--rounds 0 --final --mode read", false, false },
 		{ "blocker nanosleep --ms 4", 0, "--rounds 1 --final --tree", false, false },
 		{ "counter --mib 4 --threads 2", 0, "--rounds 1", true, false },
@@ -248,8 +250,8 @@ int main(void)
 	fs_start();
 	tap_case_seconds = kit_full() ? 3000 : 100;
 	for (size_t i = 0; i < sizeof(preys) / sizeof(*preys); i++)
-		kit_case(run_kills, &preys[i], "killed: %s, %s%s%s", preys[i].victim, preys[i].words,
-			 preys[i].parent ? " on a parent" : "", preys[i].watch ? "watched" : "");
+		kit_case(run_kills, &preys[i], "killed: %s, %s%s%s", preys[i].victim,
+			 preys[i].words, preys[i].parent ? " on a parent" : "", preys[i].watch ? "watched" : "");
 	for (size_t i = 0; i < 4; i++)
 		kit_case(run_errors, &preys[i], "failing: %s, %s", preys[i].victim, preys[i].words);
 	tap_case("the disk is full", run_full);

@@ -226,8 +226,8 @@ static void run_parent_watched(void)
 	begin();
 	victim_begin(&v, 0, "counter --mib 8 --rate 1");
 	need(tool(&t, 0, "predump %d -D %s/a", v.pid, dir), "%s", t.text);
-	need(tool(&t, 0, "predump %d -D %s/b --parent %s/a --watch 1m --json", v.pid, dir, dir), "%s",
-	     t.text);
+	need(tool(&t, 0, "predump %d -D %s/b --parent %s/a --watch 1m --json", v.pid, dir, dir),
+	     "%s", t.text);
 	ok(number(&t, "parent_pages") > 1024, "the first one compares: %s", t.text);
 	need(tool(&t, 0, "predump %d -D %s/c --parent %s/b --json", v.pid, dir, dir), "%s", t.text);
 	ok(number(&t, "parent_pages") > 1024, "the next one follows it: %s", t.text);

@@ -263,11 +263,12 @@ static void run_rounds(void)
 	need(tool(&t, 0, "predump %d -D %s/chain --tree --rounds 4 --json", v.pid, dir), "%s",
 	     t.text);
 	is_int(number(&t, "stops"), 3, "one stop each, and none for later rounds");
-	ok(number(&t, "parent_pages") > 3 * 16, "what was not written is in the parents: %s", t.text);
+	ok(number(&t, "parent_pages") > 3 * 16, "what was not written is in the parents: %s",
+	   t.text);
 	for (unsigned i = 1; i <= 4; i++)
 		ok(tool(&t, 0, "images %s/chain/%u check", dir, i), "good: %s", t.text);
-	need(tool(&t, 0, "predump %d -D %s/next --tree --parent %s/chain/4 --json", v.pid, dir, dir),
-	     "%s", t.text);
+	need(tool(&t, 0, "predump %d -D %s/next --tree --parent %s/chain/4 --json", v.pid, dir,
+		  dir), "%s", t.text);
 	ok(number(&t, "parent_pages") > 3 * 16, "compared with a parent from outside: %s", t.text);
 	ok(tool(&t, 0, "images %s/next check", dir), "good: %s", t.text);
 	group_end(&v);

@@ -251,7 +251,8 @@ int main(void)
 	tap_case_seconds = kit_full() ? 3000 : 100;
 	for (size_t i = 0; i < sizeof(preys) / sizeof(*preys); i++)
 		kit_case(run_kills, &preys[i], "killed: %s, %s%s%s", preys[i].victim,
-			 preys[i].words, preys[i].parent ? " on a parent" : "", preys[i].watch ? "watched" : "");
+			 preys[i].words, preys[i].parent ? " on a parent" : "",
+			 preys[i].watch ? "watched" : "");
 	for (size_t i = 0; i < 4; i++)
 		kit_case(run_errors, &preys[i], "failing: %s, %s", preys[i].victim, preys[i].words);
 	tap_case("the disk is full", run_full);

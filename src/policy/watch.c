@@ -19,6 +19,7 @@
 #define WATCH_MAX 64
 #define WATCH_BYTES 65536       /* of one call that are summed, at most */
 #define WATCH_TICK_NS 1000000u
+#define WATCH_UNSEEN 10         /* ticks: then there is a writer whom we do not see */
 #define WATCH_TICKS_MAX 5000    /* then a pipe that nobody reads is given up */
 
 /* One vmsplice whose bytes are in the pipe. */
@@ -30,6 +31,7 @@ struct watch_entry {
 	uint64_t ino, bytes;
 	struct report_site *site;
 	unsigned pieces, ticks;
+	unsigned unseen;        /* how often in a row there was more than we know of */
 	struct {
 		uint64_t addr, len;
 	} piece[WATCH_PIECES];
@@ -164,6 +166,10 @@ static void watch_check(struct watch *w, struct watch_entry *e)
 	uint64_t sum, all = e->queue + e->appended;
 	int64_t queue = watch_queue(e);
 
+	/* A call that put it there may have ended, and be heard of in a moment. */
+	if (queue >= 0 && (uint64_t)queue > all && e->unseen++ < WATCH_UNSEEN)
+		return;
+	e->unseen = 0;
 	/* It was read, or nobody can tell. */
 	if (queue < 0 || (uint64_t)queue > all || all - (uint64_t)queue > e->queue - e->bytes ||
 	    !watch_sum(w, e, &sum)) {

@@ -74,7 +74,7 @@ int put_buffer(struct put *u, struct put_buffer *ret)
 {
 	struct err *e = &u->p->c.err;
 
-	*ret = (struct put_buffer){ NULL };
+	*ret = (struct put_buffer){ .data = NULL };
 	if (u->to)
 		ret->remote = remote_get(u->to, e);
 	else

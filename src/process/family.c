@@ -90,7 +90,7 @@ static int family_put(pid_t **ret, size_t *size, size_t n, pid_t pid)
 
 int family_list(pid_t root, pid_t **ret, size_t *size)
 {
-	struct family f = { NULL };
+	struct family f = { .v = NULL };
 	size_t n = 0;
 	int r = family_read(&f);
 

@@ -17,6 +17,14 @@ import tap  # noqa: E402
 
 SLOW = int(os.environ.get("TAP_SLOW", "1"))
 LIMIT = 20 * SLOW
+# Ignored by whoever runs the tests, it would hide how children end.
+signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+def usual_signals():
+    """Whoever runs the tests may ignore them."""
+    for sig in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(sig, signal.SIG_DFL)
 
 
 class Server:
@@ -29,7 +37,7 @@ class Server:
             [tap.DECANT, "serve", "--listen", "127.0.0.1:0", "--workers", str(workers),
              "--log", log or "none", *options, path],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors,
-            env={**os.environ, **(environment or {})})
+            preexec_fn=usual_signals, env={**os.environ, **(environment or {})})
         self.port = self.wait_port()
         wait_for(lambda: len(self.workers()) == workers)
 

@@ -19,8 +19,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
                                 "lib"))
 
-from serving import (LIMIT, SLOW, Answer, Server, read_answer, rest_of, wait_for,  # noqa: E402
-                     write)
+from serving import (LIMIT, SLOW, Answer, Server, read_answer, rest_of,  # noqa: E402
+                     usual_signals, wait_for, write)
 import tap  # noqa: E402
 
 SMALL = bytes(range(256)) * 4
@@ -90,7 +90,7 @@ class Piped(Server):
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [tap.DECANT, "serve", "--listen", "127.0.0.1:0", "--workers", "1", path],
-            stdin=subprocess.DEVNULL, stdout=fd, stderr=self.errors)
+            stdin=subprocess.DEVNULL, stdout=fd, stderr=self.errors, preexec_fn=usual_signals)
         self.port = self.wait_port()
 
 

@@ -270,8 +270,8 @@ struct report_site *report_call(struct report *r, const struct report_call *c)
 	r->unknown |= unknown;
 	(void)pthread_mutex_unlock(&r->lock);
 	if (unknown)
-		report_hole(r, "what vmsplice returned: mechanism notify hands it to the kernel, so "
-			    "that who polls for EAGAIN or gets a part only is not found; trace "
+		report_hole(r, "what vmsplice returned: mechanism notify hands it to the kernel, "
+			    "so that who polls for EAGAIN or gets a part only is not found; trace "
 			    "sees it");
 	if (ring)
 		report_hole(r, "%s set up io_uring: what it splices through the ring is not seen "

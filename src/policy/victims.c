@@ -11,8 +11,8 @@ static const char *const victims_why[SIGHT_MAX] = {
 	[SIGHT_NO_FILTER] = "it is under no policy: start it by `decant run --mechanism=notify`",
 	[SIGHT_SUSPENDED] = "its filters were not looked at",
 	[SIGHT_MORE_FILTERS] = "it has filters beside ours, so they were suspended",
-	[SIGHT_NOT_OURS] = "its filter is not that of `decant run --mechanism=notify`, or its "
-			   "supervisor is gone",
+	[SIGHT_NOT_OURS] = ("its filter is not that of `decant run --mechanism=notify`, or its "
+			    "supervisor is gone"),
 };
 
 /* Numbers are the program's: they are bounded, and only told. */

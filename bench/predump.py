@@ -196,7 +196,8 @@ def final(b, times):
         floor = fork_ms(GIB)
         print(f"    note   by {', '.join({t.said['mode'] for t in took})}: "
               f"{took[0].said['mode_why']}; fork(2) of as much memory: {floor:.1f} ms")
-        b.judge(at_most(f"{name}: stop in ms", middle(t.said["pause_ns"] for t in took) / 1e6, 25))
+        b.judge(at_most(f"{name}: stop vs that fork", middle(t.said["pause_ns"] for t in took) /
+                        1e6 / floor, 1.5))
         memory(b, name, took)
 
 

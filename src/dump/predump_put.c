@@ -85,12 +85,25 @@ int put_buffer(struct put *u, struct put_buffer *ret)
 	return 0;
 }
 
+/* Pages that lie one behind the other in the buffer, and in the file. */
+static int put_run(struct put *u, const struct put_buffer *b)
+{
+	uint32_t len = u->run_len;
+
+	u->run_len = 0;
+	return len ? writer_put(u->writer, b->file, u->run_at, len, u->run_offset, &u->p->c.err) :
+		     0;
+}
+
 int put_done(struct put *u, struct put_buffer *b)
 {
+	int r;
+
 	if (u->to)
 		return remote_done(u->to, b->remote, &u->p->c.err);
+	r = put_run(u, b);
 	writer_done(u->writer, b->file);
-	return 0;
+	return r;
 }
 
 /* ------------------------------------------------------------------ entries */
@@ -139,8 +152,15 @@ int put_pages(struct put *u, const struct put_buffer *b, uint32_t at, uint64_t s
 	if (u->to)
 		return remote_put(u->to, &e, b->remote, at, &u->p->c.err);
 	r = put_entry(u, start, end, &offset);
-	return r < 0 ? r : writer_put(u->writer, b->file, at, (uint32_t)(end - start), offset,
-				      &u->p->c.err);
+	if (r >= 0 && u->run_len &&
+	    (u->run_at + u->run_len != at || u->run_offset + u->run_len != offset))
+		r = put_run(u, b);
+	if (u->run_len == 0) {
+		u->run_at = at;
+		u->run_offset = offset;
+	}
+	u->run_len += (uint32_t)(end - start);
+	return r;
 }
 
 int put_pipe(struct put *u, uint64_t start, uint64_t end, bool first)

@@ -30,6 +30,9 @@ struct put {
 	struct writer *writer;
 	struct siphon *siphon;   /* NULL: nothing comes from a shadow */
 	uint64_t pipe_offset;
+	/* Of the buffer in use: to be written at once, for pages are many and small. */
+	uint64_t run_offset;
+	uint32_t run_at, run_len;
 	uint64_t ahead, most;    /* bytes that room was made for, and that may come */
 	uint64_t present_pages, parent_pages;
 };

@@ -56,15 +56,19 @@ static void test_plain(const void *arg)
 		}
 		if (round % 3 == 2) {
 			tracked_look(tr, PLAIN_LEN, false, &written);
-			is_int(tracked_differ(&written, wrote, PLAIN_PAGES, true), 0, "none is missed");
+			is_int(tracked_differ(&written, wrote, PLAIN_PAGES, true), 0,
+			       "none is missed");
 			ranges_clear(&is_there);
 			is_int(pages_scan(f.target, AT, AT + PLAIN_LEN, &found, NULL), 0, "scan");
-			is_int(tracked_differ(&is_there, there, PLAIN_PAGES, false), 0, "what is there");
+			is_int(tracked_differ(&is_there, there, PLAIN_PAGES, false), 0,
+			       "what is there");
 			is_int(ranges_intersect(&both, &written, &is_there), 0, "memory");
-			is_int(tracked_differ(&both, wrote, PLAIN_PAGES, false), 0, "told exactly, again");
+			is_int(tracked_differ(&both, wrote, PLAIN_PAGES, false), 0,
+			       "told exactly, again");
 		}
 		tracked_look(tr, PLAIN_LEN, true, &written);
-		is_int(tracked_differ(&written, wrote, PLAIN_PAGES, false), 0, "round %u: exactly", round);
+		is_int(tracked_differ(&written, wrote, PLAIN_PAGES, false), 0, "round %u: exactly",
+		       round);
 	}
 	tracked_look(tr, PLAIN_LEN, true, &written);
 	is_int(written.n, 0, "nothing since");

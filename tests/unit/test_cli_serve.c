@@ -49,8 +49,9 @@ int main(void)
 	   l.rate_bytes == 0, "the library's defaults");
 	is_str(o.log, "-", "the log goes to standard output");
 	is_int(o.grace_ms, 30000, "half a minute of grace");
-	is_int(parse(&o, "-l :80 x --no-listing --hidden --follow --no-precompressed -w 3 --log-format "
-			 "json --client-rate 1M --stall-timeout 2s", NULL), 0, "a long line");
+	is_int(parse(&o, "-l :80 x --no-listing --hidden --follow --no-precompressed -w 3 "
+			 "--log-format json --client-rate 1M --stall-timeout 2s", NULL), 0,
+	       "a long line");
 	serve_options_library(&o, 5, &l);
 	is_int(l.flags, DECANT_SERVE_NO_LISTING | DECANT_SERVE_HIDDEN | DECANT_SERVE_FOLLOW |
 	       DECANT_SERVE_NO_PRECOMPRESSED | DECANT_SERVE_LOG_JSON, "flags");

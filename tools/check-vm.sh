@@ -67,7 +67,8 @@ pack_initrd()
 	sed 's,.*/,,' "$vm/modules" >"$root/modules/order"
 	cp tools/vm/init "$root/init"
 	printf '%s\n' "$source_dir/tools/vm/inside.sh" "$vm" "$kernel" "$source_dir" \
-		"$(realpath "${DECANT_VM_BUILD-.}")" "$(dirname "$(command -v criu)")" >"$root/paths"
+		"$(realpath "${DECANT_VM_BUILD-.}")" "$(dirname "$(command -v criu)")" \
+		>"$root/paths"
 	(cd "$root" && find . | cpio -o -H newc --quiet) | gzip -1 >"$vm/initrd"
 	rm -rf "$root"
 }

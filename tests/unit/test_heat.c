@@ -49,7 +49,8 @@ static void check_cells(const struct heat *h)
 			const struct heat_cell *cell = &h->columns[c].cells[k];
 			const struct heat_lane *l = &h->lanes[cell->lane];
 
-			ok(cell->bin >= l->start >> l->shift && cell->bin <= (l->end - 1) >> l->shift,
+			ok(cell->bin >= l->start >> l->shift &&
+				   cell->bin <= (l->end - 1) >> l->shift,
 			   "a cell lies in its lane");
 			ok(k == 0 || cell[-1].lane < cell->lane ||
 			   (cell[-1].lane == cell->lane && cell[-1].bin < cell->bin), "in order");
@@ -152,9 +153,18 @@ static bool is_clean(const char *s)
 static void hostile(void)
 {
 	const char *const names[] = {
-		"", "<script>alert(1)</script>", "a\"b'c&d", "\x01\x02\x1b[2J\x7f", "\xff\xfe\xc0\x80",
-		"\xed\xa0\x80 surrogate", "\xf4\x90\x80\x80", "\xef\xbf\xbf", "\xe2\x82", "]]>",
-		"/a/very/long/path/\xc3\xa4\xc3\xb6\xc3\xbc/that/does/not/fit/into/the/margin/at/all",
+		"",
+		"<script>alert(1)</script>",
+		"a\"b'c&d",
+		"\x01\x02\x1b[2J\x7f",
+		"\xff\xfe\xc0\x80",
+		"\xed\xa0\x80 surrogate",
+		"\xf4\x90\x80\x80",
+		"\xef\xbf\xbf",
+		"\xe2\x82",
+		"]]>",
+		"/a/very/long/path/\xc3\xa4\xc3\xb6\xc3\xbc/that/does/not/fit/into/the/margin/at/"
+		"all",
 	};
 	struct decant_dirty_range r = { BASE, BASE + PAGE };
 

@@ -368,11 +368,22 @@ static void test_encodings(void)
 	static const struct {
 		const char *field, *want;
 	} rows[] = {
-		{ "gzip", "gzip" }, { "gzip, zstd", "zstd gzip" }, { "GZIP;q=1, zstd;q=0.5", "gzip zstd" },
-		{ "zstd;q=0", "" }, { "*", "zstd gzip" }, { "*;q=0, gzip", "gzip" }, { "br", "" },
-		{ "identity;q=1, gzip;q=0.5", "" }, { "identity, gzip", "gzip" },
-		{ "identity;q=0", "" }, { "x-gzip", "gzip" }, { "gzip;q=0.001", "gzip" },
-		{ "gzip;q=x", "" }, { "", "" }, { ",,;q=", "" }, { "gzip ; q=0.8 ; x, zstd", "zstd gzip" },
+		{ "gzip", "gzip" },
+		{ "gzip, zstd", "zstd gzip" },
+		{ "GZIP;q=1, zstd;q=0.5", "gzip zstd" },
+		{ "zstd;q=0", "" },
+		{ "*", "zstd gzip" },
+		{ "*;q=0, gzip", "gzip" },
+		{ "br", "" },
+		{ "identity;q=1, gzip;q=0.5", "" },
+		{ "identity, gzip", "gzip" },
+		{ "identity;q=0", "" },
+		{ "x-gzip", "gzip" },
+		{ "gzip;q=0.001", "gzip" },
+		{ "gzip;q=x", "" },
+		{ "", "" },
+		{ ",,;q=", "" },
+		{ "gzip ; q=0.8 ; x, zstd", "zstd gzip" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

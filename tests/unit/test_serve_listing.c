@@ -33,8 +33,9 @@ static void test_order(void)
 	static const struct {
 		const char *query, *want;
 	} rows[] = {
-		{ "", "cdabe" }, { "reverse", "dceba" }, { "sort=size", "cdbea" },
-		{ "sort=time&reverse", "cdeba" }, { "sort=time", "dcabe" }, { "sort=x&&=", "cdabe" },
+		{ "", "cdabe" },	  { "reverse", "dceba" },
+		{ "sort=size", "cdbea" }, { "sort=time&reverse", "cdeba" },
+		{ "sort=time", "dcabe" }, { "sort=x&&=", "cdabe" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -62,13 +63,16 @@ static void test_page(void)
 	listing_page(&b, &l);
 	is_int(b.error, 0, "a page");
 	s = buf_str(&b);
-	ok(!strstr(s, "<script") && strstr(s, "&lt;script&gt;alert(1)"), "no element comes of a name");
+	ok(!strstr(s, "<script") && strstr(s, "&lt;script&gt;alert(1)"),
+	   "no element comes of a name");
 	ok(strstr(s, "href=\"./javascript%3Aalert%281%29\""), "no scheme");
-	ok(!strstr(s, "\" onload") && strstr(s, "&quot; onload=&#39;x&#39;&amp;\xef\xbf\xbd\xef\xbf\xbd"),
+	ok(!strstr(s, "\" onload") &&
+		   strstr(s, "&quot; onload=&#39;x&#39;&amp;\xef\xbf\xbd\xef\xbf\xbd"),
 	   "no attribute, and text that is UTF-8");
 	ok(strstr(s, "<a href=\"/a%20b/%3Cc%3E/\">&lt;c&gt;</a>"), "the way here");
 	ok(strstr(s, ">1.5 KiB<") && strstr(s, ">1994-11-06 08:49<"), "size and time");
-	ok(strstr(s, "1 folder, 2 files, 1.5 KiB") && strstr(s, "9 more are not shown"), "the sums");
+	ok(strstr(s, "1 folder, 2 files, 1.5 KiB") && strstr(s, "9 more are not shown"),
+	   "the sums");
 	buf_free(&b);
 	b = (struct buf)BUF_INIT;
 	listing_error_page(&b, 404, "Not Found");

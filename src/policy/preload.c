@@ -202,17 +202,22 @@ static const char *preload_text(char *text, size_t size)
 	return text;
 }
 
+/* One reading, not one for each use: no compiler may look at the source again. */
+static void preload_copy(void *to, const void *from, size_t len)
+{
+	memcpy(to, from, len);
+	__asm__ volatile("" : : "r"(to) : "memory");
+}
+
 static void preload_site(struct supervise *s, const struct shared *m, uint32_t i)
 {
 	struct shared_site site;
 	struct shared_program program;
 
-	memcpy(&site, &m->sites[i], sizeof(site));
-	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* one reading, not one for each use */
+	preload_copy(&site, &m->sites[i], sizeof(site));
 	if (site.program >= SHARED_PROGRAMS || site.call >= CALL_MAX || !site.counts.calls)
 		return;
-	memcpy(&program, &m->programs[site.program], sizeof(program));
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	preload_copy(&program, &m->programs[site.program], sizeof(program));
 	report_add(s->report, program.pid, PRELOAD_TEXT(program.exe), (enum policy_call)site.call,
 		   PRELOAD_TEXT(site.module), site.offset, PRELOAD_TEXT(site.symbol),
 		   &site.counts);
@@ -254,8 +259,7 @@ static void preload_holes(struct supervise *s, const struct shared *m)
 
 		if (!__atomic_load_n(&m->holes[i].ready, __ATOMIC_ACQUIRE))
 			continue;
-		memcpy(&hole, &m->holes[i], sizeof(hole));
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		preload_copy(&hole, &m->holes[i], sizeof(hole));
 		if (hole.why < HOLE_MAX)
 			report_hole(s->report, "%s %s: the preloaded library is not in it, its "
 				    "calls ran as the kernel has them and were not seen",
@@ -280,8 +284,7 @@ static void preload_images(struct supervise *s, const struct shared *m)
 		if (__atomic_load_n(&m->programs[i].ready, __ATOMIC_ACQUIRE)) {
 			struct shared_program program;
 
-			memcpy(&program, &m->programs[i], sizeof(program));
-			__atomic_thread_fence(__ATOMIC_SEQ_CST);
+			preload_copy(&program, &m->programs[i], sizeof(program));
 			report_image(s->report, PRELOAD_TEXT(program.exe));
 		}
 	if (n == 0)

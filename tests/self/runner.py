@@ -5,6 +5,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -129,6 +130,18 @@ def check_order(directory):
     ok(time.monotonic() - began < 20, "without waiting for long")
 
 
+def check_signals(directory):
+    """What the caller of the runner ignores, a test does not."""
+    script = ("grep -q '^SigIgn:.*[13579bdf]$' /proc/self/status && echo not ok 1 || echo ok 1;"
+              "echo 1..1")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    ignored = subprocess.run(["sh", "-c", script], stdout=subprocess.PIPE, text=True, check=False)
+    ok(ignored.stdout.startswith("not ok"), "control: an ignored signal is inherited")
+    status, text = run(directory, [("signals", script)])
+    signal.signal(signal.SIGHUP, before)
+    ok(status == 0, "a test has SIGHUP as it should be", text)
+
+
 def main():
     with tempfile.TemporaryDirectory() as directory:
         check_cases(directory, CASES)
@@ -139,6 +152,7 @@ def main():
                 ok(True, f"{case[0]} # SKIP needs root")
         check_sums(directory)
         check_order(directory)
+        check_signals(directory)
     print(f"1..{points}")
 
 

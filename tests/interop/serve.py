@@ -105,6 +105,10 @@ def check_browser(server, directory):
                "--disable-dev-shm-usage", "--disable-background-networking",
                f"--user-data-dir={directory}/profile"]
 
+    # It writes to what it takes for its user's directories.
+    os.environ.update(HOME=directory, XDG_CACHE_HOME=f"{directory}/cache",
+                      XDG_CONFIG_HOME=f"{directory}/config")
+
     def page(path, *more):
         return run("timeout", "-k", "5", str(LIMIT * 2), *command, *more, "--dump-dom",
                    f"http://127.0.0.1:{server.port}/{path}").stdout.decode()

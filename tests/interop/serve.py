@@ -106,7 +106,7 @@ def check_browser(server, directory):
                f"--user-data-dir={directory}/profile"]
 
     # It writes to what it takes for its user's directories.
-    os.environ.update(HOME=directory, XDG_CACHE_HOME=f"{directory}/cache",
+    os.environ.update(HOME=directory, TMPDIR=directory, XDG_CACHE_HOME=f"{directory}/cache",
                       XDG_CONFIG_HOME=f"{directory}/config")
 
     def page(path, *more):

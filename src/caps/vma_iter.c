@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/bpf.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -184,10 +185,31 @@ static int iter_start(const struct vma_iter *v, pid_t tid)
 	return r;
 }
 
+/*
+ * From *at on they must ascend.  Kernels (6.18 is one) give the last of a long
+ * list again and again, instead of its end.
+ */
+static bool iter_is_over(struct buf *records, size_t *at, uint64_t *last)
+{
+	for (; *at + sizeof(struct vma_record) <= records->len; *at += sizeof(struct vma_record)) {
+		struct vma_record r;
+
+		memcpy(&r, records->data + *at, sizeof(r));
+		if (r.end <= *last) {
+			records->len = *at;
+			return true;
+		}
+		*last = r.end;
+	}
+	return false;
+}
+
 int vma_iter_read(const struct vma_iter *v, pid_t tid, struct buf *ret)
 {
 	_cleanup_close_ int fd = iter_start(v, tid);
 	char chunk[VMA_ITER_CHUNK];
+	size_t at = ret->len;
+	uint64_t last = 0;
 	ssize_t n;
 
 	if (fd < 0)
@@ -196,10 +218,12 @@ int vma_iter_read(const struct vma_iter *v, pid_t tid, struct buf *ret)
 		n = sys_read(fd, chunk, sizeof(chunk));
 		if (n > 0)
 			buf_append(ret, chunk, (size_t)n);
-	} while ((n > 0 || n == -EAGAIN) && !ret->error); /* -EAGAIN: pages without a mapping */
+		if (iter_is_over(ret, &at, &last))
+			return ret->error;
+	} while (n > 0 && !ret->error);
 	if (n < 0 || ret->error)
 		return n < 0 ? (int)n : ret->error;
-	return ret->len % sizeof(struct vma_record) ? -EBADMSG : 0;
+	return at == ret->len ? 0 : -EBADMSG;
 }
 
 /* --------------------------------------------------------------- the bits */

@@ -75,6 +75,9 @@ static void victim_main(void)
 	(void)mmap(AT + 0x40000000, (size_t)2 << 20, rw,
 		   anon | MAP_HUGETLB | MAP_NORESERVE | MAP_FIXED, -1, 0);
 	(void)mlock(put(0xb0000, PAGE, rw, anon, -1), PAGE);
+	/* More than the list gives at a time. */
+	for (size_t i = 0; i < 3000; i++)
+		put(0x200000000 + i * PAGE, PAGE, i % 2 ? PROT_READ : PROT_NONE, anon, -1);
 	(void)mlock(put(0xc0000, PAGE, rw, anon | MAP_GROWSDOWN, -1), PAGE);
 }
 

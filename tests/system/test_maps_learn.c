@@ -171,6 +171,35 @@ static void test_same(void)
 	victim_end(t);
 }
 
+/* Each mapping once, however long the list is; and not by way of smaps. */
+static void test_list(void)
+{
+	struct target *t = victim_start();
+	struct maps plain = MAPS_INIT;
+	struct buf records = BUF_INIT;
+	size_t n, each = sizeof(struct vma_record), missing = 0;
+	struct vma_iter v;
+	struct err e;
+
+	need(vma_iter_open(&v, &e) == 0, "%s", e.text);
+	need(maps_read(t, MAPS_PLAIN, &plain, &e) == 0, "%s", e.text);
+	is_int(vma_iter_read(&v, t->live, &records), 0, "read");
+	n = records.len / each;
+	is_int(n, plain.n - 1, "all but [vsyscall], and none twice");
+	for (size_t i = 0; i < n && i < plain.n; i++) {
+		struct vma_record r;
+
+		memcpy(&r, records.data + i * each, each);
+		missing += r.start != plain.v[i].start || r.end != plain.v[i].end;
+	}
+	is_int(missing, 0, "in the order of the maps");
+	ok(n > 3000, "control: a long one, %zu", n);
+	vma_iter_close(&v);
+	buf_free(&records);
+	maps_free(&plain);
+	victim_end(t);
+}
+
 /* Anything that fails there must not be seen here. */
 static void test_failing(void)
 {
@@ -241,6 +270,7 @@ int main(void)
 		(void)vma_iter_open(&v, &e);
 		skip("no list: %s", e.text);
 	} else {
+		tap_case("a long list", test_list);
 		tap_case("the list and smaps say the same", test_same);
 		tap_case("a list that fails", test_failing);
 	}

@@ -8,7 +8,7 @@
 #include "base/checked.h"
 #include "capture/look.h"
 #include "capture/objects.h"
-#include "dump/predump_tree.h"
+#include "predump/tree.h"
 #include "sys/sys.h"
 
 #define PREDUMP_FLAGS (DECANT_PREDUMP_FINAL | DECANT_PREDUMP_STOPPED | DECANT_PREDUMP_CLEAN | \

@@ -2,7 +2,7 @@
 /* The rounds of a tree: each process by itself, all in one image. */
 #include <errno.h>
 
-#include "dump/predump_tree.h"
+#include "predump/tree.h"
 #include "sys/sys.h"
 
 static bool tree_has_ended(const struct tree *t, const struct tree_member *m)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "dump/predump.h"
+#include "predump/predump.h"
 #include "sys/sys.h"
 
 #define SCOPE_PIECE_BYTES (256u << 10) /* looking at so much takes as long as one question more */

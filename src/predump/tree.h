@@ -3,12 +3,12 @@
  * A process and its descendants in one chain of images.  Not what is done for
  * each of them: that is predump.h, by the same steps as for a single one.
  */
-#ifndef DUMP_PREDUMP_TREE_H
-#define DUMP_PREDUMP_TREE_H
+#ifndef PREDUMP_TREE_H
+#define PREDUMP_TREE_H
 
 #include <stdbool.h>
 
-#include "dump/predump.h"
+#include "predump/predump.h"
 #include "process/freezer.h"
 
 struct tree_member {
@@ -30,12 +30,12 @@ struct tree {
 	pid_t tracer;            /* which holds those that stand */
 };
 
-/* -------------------------------------------------------- predump_tree.c */
+/* ---------------------------------------------------------------- tree.c */
 
 /* All rounds and the final image that p, which is initialised, is to make. */
 int predump_tree(struct tree_member *root);
 
-/* ----------------------------------------------------- predump_members.c */
+/* ------------------------------------------------------------- members.c */
 
 int tree_begin(struct tree *t, struct tree_member *root);
 void tree_end(struct tree *t);
@@ -47,7 +47,7 @@ int tree_update(struct tree *t, bool stopped);
 /* It is not in the image that is being made; not for the root. */
 int tree_drop(struct tree_member *m, struct dir *d);
 
-/* ------------------------------------------------------- predump_stand.c */
+/* --------------------------------------------------------------- stand.c */
 
 /* All stand still; in d, in one instant, and go on.  After an error they do, too. */
 int tree_final(struct tree *t, struct dir *d);

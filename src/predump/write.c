@@ -9,8 +9,8 @@
 #include <stdlib.h>
 
 #include "base/checked.h"
-#include "dump/predump.h"
-#include "dump/predump_put.h"
+#include "predump/predump.h"
+#include "predump/put.h"
 #include "sys/sys.h"
 
 #define WRITE_PIECES 1024

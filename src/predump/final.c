@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "dump/predump.h"
+#include "predump/predump.h"
 #include "sys/proc.h"
 #include "sys/sys.h"
 

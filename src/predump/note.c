@@ -6,7 +6,7 @@
 
 #include "base/checked.h"
 #include "dump/names.h"
-#include "dump/predump.h"
+#include "predump/predump.h"
 #include "sys/sys.h"
 
 static void note_head(const struct predump *p, uint64_t time_ns, struct buf *b)

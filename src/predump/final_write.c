@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "dump/predump.h"
+#include "predump/predump.h"
 
 /* A page's bytes: what the stop kept, else what was kept before it. */
 static const unsigned char *final_find(const struct predump *p, uint64_t addr, uint64_t *ret_end)

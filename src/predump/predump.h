@@ -10,8 +10,8 @@
  * Target, stops, tracer and tracking are those of a capture, and so are
  * progress, rate and time-out.
  */
-#ifndef DUMP_PREDUMP_H
-#define DUMP_PREDUMP_H
+#ifndef PREDUMP_H
+#define PREDUMP_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -150,7 +150,7 @@ int predump_round_in(struct predump *p, struct dir *d);
 int predump_account(struct predump *p);
 void predump_tell(struct predump *p, int r);
 
-/* ------------------------------------------------------- predump_scope.c */
+/* --------------------------------------------------------------- scope.c */
 
 /* The mappings of now, into c.maps and parts.  smaps: where a new one calls for it. */
 int predump_scope(struct predump *p, bool smaps);
@@ -162,7 +162,7 @@ int predump_there(struct predump *p, const struct ranges *of, struct ranges *ret
 /* ret = all parts; with alone: those that a shadow has not. */
 int predump_all(struct predump *p, bool alone, struct ranges *ret);
 
-/* ------------------------------------------------------- predump_write.c */
+/* --------------------------------------------------------------- write.c */
 
 /* Where the pages of an image come from. */
 struct predump_from {
@@ -186,7 +186,7 @@ int predump_write(struct predump *p, struct dir *d, enum dir_kind kind, uint64_t
 /* Commit, and tell. */
 int predump_commit(struct predump *p, struct dir *d, uint64_t begin_ns, bool final);
 
-/* ------------------------------------------------------- predump_final.c */
+/* --------------------------------------------------------------- final.c */
 
 /* The stop, and the image of it. */
 int predump_final(struct predump *p);
@@ -206,12 +206,12 @@ int predump_final_go(struct predump *p);
 /* Its pagemap and note. */
 int predump_final_write(struct predump *p, struct dir *d);
 
-/* -------------------------------------------------------- predump_note.c */
+/* ---------------------------------------------------------------- note.c */
 
 /* decant-PID.img: registers and mappings of the stop. */
 int predump_note(struct predump *p, struct dir *d);
 
-/* ------------------------------------------------------ predump_shared.c */
+/* -------------------------------------------------------------- shared.c */
 
 /* Does a mapping show shared memory that has no name (any more)?  It is copied in the stop. */
 bool predump_is_shared(const struct vma *v);
@@ -225,7 +225,7 @@ int predump_shared_write(struct predump *p, struct dir *d);
 uint64_t predump_shared_id(const struct predump *p, const struct vma *v);
 void predump_shared_free(struct predump_shared *s);
 
-/* ------------------------------------------------------ predump_parent.c */
+/* -------------------------------------------------------------- parent.c */
 
 /* Opens what o->parent names, once.  -EINVAL, -ESTALE: it cannot be the parent. */
 int predump_parent_open(struct predump *p);
@@ -239,7 +239,7 @@ bool predump_parent_is(const char *a, const char *b);
 int predump_parent_same(struct predump *p, struct range x, const void *data,
 			struct ranges *same);
 
-/* ------------------------------------------------------ predump_shadow.c */
+/* -------------------------------------------------------------- shadow.c */
 
 /*
  * Which way of reading an image that is made while it runs takes, after options

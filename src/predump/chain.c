@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "dump/predump.h"
+#include "predump/predump.h"
 #include "sys/sys.h"
 
 struct decant_predump_chain {

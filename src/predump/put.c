@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "dump/predump_put.h"
+#include "predump/put.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/checked.h"
-#include "dump/predump.h"
+#include "predump/predump.h"
 #include "sys/sys.h"
 
 #define PUT_AHEAD_BYTES (128ull << 20)

@@ -9,8 +9,8 @@
 
 #include "base/checked.h"
 #include "capture/objects.h"
-#include "dump/predump.h"
-#include "dump/predump_put.h"
+#include "predump/predump.h"
+#include "predump/put.h"
 #include "sys/sys.h"
 
 #define SHARED_ID_SHIFT 48       /* inodes of another device get numbers of their own */

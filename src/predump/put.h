@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One pagemap of a predump on its way out: into a directory, or to a page
- * server.  Not what belongs in it: that is predump_write.c.
+ * server.  Not what belongs in it: that is write.c.
  *
  * Entries come by address; pages from a buffer (put_buffer(), filled by the
  * caller), or from the pipes of a shadow.
  */
-#ifndef DUMP_PREDUMP_PUT_H
-#define DUMP_PREDUMP_PUT_H
+#ifndef PREDUMP_PUT_H
+#define PREDUMP_PUT_H
 
 #include "capture/siphon.h"
 #include "capture/writer.h"

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "dump/predump.h"
+#include "predump/predump.h"
 #include "sys/sys.h"
 
 /* What a fork takes for each MiB that is there, and at least: as measured on one machine. */

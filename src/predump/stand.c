@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "base/checked.h"
-#include "dump/predump_tree.h"
+#include "predump/tree.h"
 #include "sys/proc.h"
 #include "sys/sys.h"
 

@@ -14,7 +14,7 @@
 
 #include "base/checked.h"
 #include "dump/chain.h"
-#include "dump/predump.h"
+#include "predump/predump.h"
 #include "sys/sys.h"
 
 #define PARENT_READ_BYTES (256u << 10)

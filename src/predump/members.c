@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "capture/look.h"
-#include "dump/predump_tree.h"
+#include "predump/tree.h"
 #include "process/family.h"
 #include "sys/sys.h"
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -122,24 +124,50 @@ int sys_yield_thread(int nice, uint64_t slice_ns)
 	return WRAP_ONCE("sched_setattr", (int)syscall(SYS_sched_setattr, 0, &a, 0));
 }
 
+struct thread_start {
+	char name[16];
+	void *(*run)(void *);
+	void *arg;
+};
+
+/*
+ * A thread names itself: named by another, libc would open a file of /proc
+ * for that, which a program that is executed meanwhile inherits.
+ */
+static void *thread_main(void *arg)
+{
+	struct thread_start s = *(struct thread_start *)arg;
+
+	free(arg);
+	if (s.name[0])
+		(void)prctl(PR_SET_NAME, s.name); /* a nicety of ps */
+	return s.run(s.arg);
+}
+
 int sys_thread_create(pthread_t *ret, const char *name, void *(*run)(void *), void *arg)
 {
+	struct thread_start *s;
 	sigset_t all, old;
 	pthread_t thread;
 	int r = sys_fault("thread_create");
 
 	if (r < 0)
 		return r;
+	s = malloc(sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	*s = (struct thread_start){ .run = run, .arg = arg };
+	(void)snprintf(s->name, sizeof(s->name), "%s", name ? name : "");
 	(void)sigfillset(&all);
 	r = pthread_sigmask(SIG_SETMASK, &all, &old);
-	if (r)
+	if (r == 0) {
+		r = pthread_create(&thread, NULL, thread_main, s);
+		(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	}
+	if (r) {
+		free(s);
 		return -r;
-	r = pthread_create(&thread, NULL, run, arg);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r)
-		return -r;
-	if (name)
-		(void)pthread_setname_np(thread, name); /* a nicety of ps */
+	}
 	*ret = thread;
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -171,6 +172,30 @@ static void test_thread(void)
 	   "the thread has its signals blocked");
 	pthread_sigmask(SIG_SETMASK, NULL, &ours);
 	ok(sigismember(&ours, SIGTERM) == 0, "we have not");
+}
+
+static void *thread_name(void *arg)
+{
+	(void)prctl(PR_GET_NAME, arg);
+	return NULL;
+}
+
+/* A descriptor of a thread's name would be inherited by what others execute. */
+static void test_thread_name(void)
+{
+	struct rlimit was, none;
+	char name[16] = "";
+	pthread_t t;
+
+	need(getrlimit(RLIMIT_NOFILE, &was) == 0, "getrlimit");
+	none = was;
+	none.rlim_cur = 0;
+	need(setrlimit(RLIMIT_NOFILE, &none) == 0, "setrlimit");
+	is_int(open("/dev/null", O_RDONLY | O_CLOEXEC), -1, "control: nothing can be opened");
+	is_int(sys_thread_create(&t, "decant-test", thread_name, name), 0, "create");
+	is_int(sys_thread_join(t), 0, "join");
+	(void)setrlimit(RLIMIT_NOFILE, &was);
+	is_str(name, "decant-test", "it has its name");
 }
 
 static void test_uring(void)
@@ -520,6 +545,7 @@ int main(int argc, char **argv)
 	tap_case("cachestat", test_cachestat);
 	tap_case("SIGPIPE is kept away", test_sigpipe);
 	tap_case("threads get no signals", test_thread);
+	tap_case("threads have names without a descriptor", test_thread_name);
 	tap_case("io_uring", test_uring);
 	tap_case("the Nth call fails", test_nth);
 	tap_case("by name, with an errno", test_names_and_errors);

@@ -182,7 +182,9 @@ static void conn_linger(struct worker *w, struct conn *c)
 	(void)sys_shutdown(c->fd, SHUT_WR);
 	c->closing = true;
 	worker_time(w, c, LIST_LINGER);
-	worker_ready(w, c);
+	/* Else the next byte, or the end of its input, raises an edge. */
+	if (c->readable)
+		worker_ready(w, c);
 }
 
 static void conn_drain(struct worker *w, struct conn *c)
@@ -204,16 +206,13 @@ static void conn_drain(struct worker *w, struct conn *c)
 /* After an answer: false when the connection has ended. */
 static bool conn_answered(struct worker *w, struct conn *c)
 {
-	bool goes_on = c->x->keep_alive, drain = c->x->close_after;
+	bool goes_on = c->x->keep_alive;
 
 	exchange_end(w, c);
-	if (goes_on)
-		return true;
-	if (drain || c->readable || c->in)
+	/* What it may have sent behind its last request is on its way, for all that we know. */
+	if (!goes_on)
 		conn_linger(w, c);
-	else
-		conn_close(w, c);
-	return false;
+	return goes_on;
 }
 
 /* Send on.  true: the answer is sent and another request may begin. */
@@ -363,8 +362,12 @@ void conn_event(struct worker *w, struct conn *c, uint32_t events)
 {
 	if (c->dead)
 		return;
-	/* Nothing that we send arrives any more. */
-	if (events & (EPOLLERR | EPOLLHUP)) {
+	/*
+	 * Nothing that we send arrives any more.  Where we have ended our side, a hang-up
+	 * is but the end of theirs, behind input that is to be read: or our kernel would
+	 * reset the connection, and theirs drop our answer.
+	 */
+	if ((events & EPOLLERR) || ((events & EPOLLHUP) && !c->closing)) {
 		conn_close(w, c);
 		return;
 	}
@@ -402,7 +405,6 @@ void conn_expired(struct worker *w, struct conn *c)
 		return;
 	}
 	if (waits_for_head && !c->x && exchange_refuse(w, c, 408)) {
-		c->x->close_after = true;
 		(void)conn_send(w, c);
 		return;
 	}

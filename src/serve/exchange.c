@@ -397,7 +397,6 @@ struct exchange *exchange_begin(struct worker *w, struct conn *c, const struct r
 		return NULL;
 	x->request = *r;
 	x->keep_alive = r->keep_alive && !w->stopping;
-	x->close_after = r->refuse || r->has_body;
 	c->x = x;
 	if (w->server->o.client_rate_bytes) {
 		uint64_t key;

@@ -80,7 +80,6 @@ struct exchange {
 	uint64_t begun_ns;
 	uint16_t status;
 	bool keep_alive;
-	bool close_after;             /* nothing can follow: the input is not understood any more */
 	bool cut;
 	uint32_t head_len;
 	uint64_t sent;                /* head and all */
@@ -167,7 +166,7 @@ struct worker {
 void worker_time(struct worker *w, struct conn *c, enum conn_list on);
 void worker_ready(struct worker *w, struct conn *c);
 void worker_sleep(struct worker *w, struct conn *c, uint64_t wait_ns);
-/* Closes a connection that waits for its next request; false: there is none. */
+/* Closes one that waits for its next request, or only for its end; false: there is none. */
 bool worker_make_room(struct worker *w);
 
 /* conn.c */

@@ -61,12 +61,17 @@ void worker_sleep(struct worker *w, struct conn *c, uint64_t wait_ns)
 	list_push(&w->sleepers, &c->ready);
 }
 
+static bool worker_close_oldest(struct worker *w, enum conn_list of)
+{
+	if (list_empty(&w->lists[of]))
+		return false;
+	conn_close(w, list_entry(w->lists[of].next, struct conn, timed));
+	return true;
+}
+
 bool worker_make_room(struct worker *w)
 {
-	if (list_empty(&w->lists[LIST_IDLE]))
-		return false;
-	conn_close(w, list_entry(w->lists[LIST_IDLE].next, struct conn, timed));
-	return true;
+	return worker_close_oldest(w, LIST_IDLE) || worker_close_oldest(w, LIST_LINGER);
 }
 
 /* The clocks; the wall clock is asked for once a second or so, and carried on. */
@@ -185,7 +190,7 @@ static void worker_stop(struct worker *w)
 		/* For everybody who holds it: the next one is refused, or goes to another. */
 		(void)sys_shutdown(w->listen_fd, SHUT_RDWR);
 		w->accept_again_ns = 0;
-		while (worker_make_room(w))
+		while (worker_close_oldest(w, LIST_IDLE))
 			;
 		for (struct list *l = w->lists[LIST_HEAD].next; l != &w->lists[LIST_HEAD];
 		     l = l->next)

@@ -90,6 +90,28 @@ def check_herd(root):
             s.close()
 
 
+def check_behind(server):
+    """Input behind the last request that is answered resets no answer on its way."""
+    wrong = []
+    head = b"GET /large HTTP/1.1\r\nHost: x\r\n"
+    for last, pause in [(head + b"Connection: close\r\n\r\n", 0.1),
+                        (head + b"\r\nnonsense\r\n\r\n", 0.1),
+                        (head + b"\r\nnonsense\r\n\r\n", 0)]:
+        for _ in range(3):
+            s = server.connect(4096)
+            s.sendall(last)
+            time.sleep(pause * SLOW)
+            s.sendall(b"x" * 10_000)
+            s.sendall(b"y" * 10_000)
+            s.shutdown(socket.SHUT_WR)
+            time.sleep(0.01)
+            answer = Answer(rest_of(s))
+            if not answer.whole:
+                wrong.append(f"{len(answer.body)} of {answer.length}")
+            s.close()
+    tap.none(wrong, "answers come whole, whatever is sent behind the request")
+
+
 def check_fair(server, root):
     """Some take all they can of large files; another's small requests are answered."""
     fill(f"{root}/huge", ord("h"), 64 << 20)
@@ -314,6 +336,7 @@ def main():
             check_fair(server, root)
             check_trickle(server, root)
             check_fuzzed(server)
+            check_behind(server)
             tap.equal(server.workers(), worker, "one worker, all the time")
         check_idle(root)
         check_cold(root)

@@ -146,6 +146,17 @@ int capture_scope_now(struct capture *c, enum scope_cover cover);
 /* Copy the parts of the scope that only a stop gives. */
 int capture_stopped_parts(struct capture *c);
 int capture_open_call(struct capture *c);
+/* Not in the tracer: a stop for nothing but fn, with c->call open. */
+int capture_call(struct capture *c, int (*fn)(struct capture *c));
+
+/*
+ * tracking.c: what is wanted (enum decant_track) as this kernel has it; -ENOTSUP
+ * with a sentence that begins with who.
+ */
+int capture_track_kind(struct capture *c, uint32_t wanted, const char *who,
+		       enum track_kind *ret);
+/* Open c->track; for TRACK_WP there must be a tracer, and there is a stop. */
+int capture_track(struct capture *c, enum track_kind kind);
 
 /* notes.c: threads and process into c->notes, from what the stop holds. */
 int capture_notes(struct capture *c);

@@ -41,44 +41,23 @@ static int dirty_union(struct decant_dirty *d, struct ranges *a, const struct ra
 
 /* -------------------------------------------------------------------- begin */
 
-static int dirty_stopped(void *arg)
-{
-	struct capture *c = arg;
-	int r = capture_stop(c, false, NULL);
-
-	if (r < 0)
-		return r;
-	r = capture_open_call(c);
-	if (r >= 0)
-		r = track_open(&c->track, TRACK_WP, c->t, c->call, &c->err);
-	capture_resume(c);
-	return r;
-}
-
 static int dirty_track(struct decant_dirty *d)
 {
 	struct capture *c = &d->c;
-	int r;
+	int r = capture_track_kind(c, d->o.track, "dirty", &d->kind);
 
-	d->kind = d->o.track == DECANT_TRACK_SOFT_DIRTY ? TRACK_SOFT_DIRTY : track_best(c->caps);
-	if (d->kind == TRACK_NONE || (d->o.track == DECANT_TRACK_WP && d->kind != TRACK_WP))
-		return err_set(&c->err, -ENOTSUP, "dirty: %s", look_no_track);
-	if (d->kind == TRACK_SOFT_DIRTY) {
-		if (!caps_has(c->caps, FACT_SOFT_DIRTY))
-			return err_set(&c->err, -ENOTSUP,
-				       "dirty: this kernel has no soft-dirty bits");
-		return track_open(&c->track, TRACK_SOFT_DIRTY, c->t, NULL, &c->err);
-	}
-	if (c->frozen)
-		return err_set(&c->err, -ENOTSUP, "process %d: %s", (int)c->t->pid, look_frozen);
-	r = tracer_start(&c->tracer, &c->err);
 	if (r < 0)
 		return r;
-	r = capture_in_tracer(c, dirty_stopped, c);
+	if (d->kind == TRACK_WP && c->frozen)
+		return err_set(&c->err, -ENOTSUP, "process %d: %s", (int)c->t->pid, look_frozen);
+	if (d->kind == TRACK_WP)
+		r = tracer_start(&c->tracer, &c->err);
+	if (r >= 0)
+		r = capture_track(c, d->kind);
 	/* There is no stop but that one. */
 	tracer_stop(c->tracer);
 	c->tracer = NULL;
-	return r < 0 && !c->err.text[0] ? dirty_fail(d, r, "tracking") : r;
+	return r;
 }
 
 static int dirty_prepare(struct decant_dirty *d)
@@ -138,7 +117,7 @@ static void dirty_report(const struct decant_dirty *c, struct decant_dirty_repor
 	ret->pause_ns = c->capture_report.pause_ns;
 	ret->whole_pause_ns = c->capture_report.whole_pause_ns;
 	(void)snprintf(ret->tracking, sizeof(ret->tracking), "%s",
-		       c->kind == TRACK_WP ? "wp" : "soft-dirty");
+		       track_name(c->kind));
 }
 
 int decant_dirty_begin(struct decant *d, struct decant_dirty **ret, struct decant_target *t,

@@ -47,24 +47,15 @@ static int fork_kill(void *arg)
  * A target that is the init of its pid namespace, or a subreaper, was given
  * the dead shadow as a child; one more stop takes it away.
  */
-static int fork_reap(void *arg)
+static int fork_reap(struct capture *c)
 {
-	struct capture *c = arg;
-	int r = capture_stop(c, false, NULL);
-
-	if (r < 0)
-		return r;
-	r = capture_open_call(c);
-	if (r >= 0)
-		r = shadow_reap(&c->shadow, c->call, &c->err);
-	capture_resume(c);
-	return r;
+	return shadow_reap(&c->shadow, c->call, &c->err);
 }
 
 int capture_shadow_end(struct capture *c)
 {
 	(void)tracer_run(c->tracer, fork_kill, c);
-	return c->shadow.ns_pid ? capture_in_tracer(c, fork_reap, c) : 0;
+	return c->shadow.ns_pid ? capture_call(c, fork_reap) : 0;
 }
 
 static int whole_instant(void *arg)

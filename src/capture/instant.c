@@ -88,6 +88,32 @@ int capture_open_call(struct capture *c)
 	return r;
 }
 
+struct instant_call {
+	struct capture *c;
+	int (*fn)(struct capture *c);
+};
+
+static int instant_call(void *arg)
+{
+	struct instant_call *call = arg;
+	int r = capture_stop(call->c, false, NULL);
+
+	if (r < 0)
+		return r;
+	r = capture_open_call(call->c);
+	if (r >= 0)
+		r = call->fn(call->c);
+	capture_resume(call->c);
+	return r;
+}
+
+int capture_call(struct capture *c, int (*fn)(struct capture *c))
+{
+	struct instant_call call = { c, fn };
+
+	return capture_in_tracer(c, instant_call, &call);
+}
+
 /* -------------------------------------------------------------- its scope */
 
 /*

@@ -8,7 +8,6 @@
 
 #include "base/checked.h"
 #include "capture/capture.h"
-#include "capture/look.h"
 #include "capture/objects.h"
 #include "sys/sys.h"
 
@@ -28,23 +27,6 @@
 #define ROUNDS_KEEP_PIECES 8192
 
 /* ----------------------------------------------------------------- arming */
-
-static int rounds_open(void *arg)
-{
-	struct capture *c = arg;
-	int r;
-
-	if (track_best(c->caps) == TRACK_SOFT_DIRTY)
-		return track_open(&c->track, TRACK_SOFT_DIRTY, c->t, NULL, &c->err);
-	r = capture_stop(c, false, NULL);
-	if (r < 0)
-		return r;
-	r = capture_open_call(c);
-	if (r >= 0)
-		r = track_open(&c->track, TRACK_WP, c->t, c->call, &c->err);
-	capture_resume(c);
-	return r;
-}
 
 /* Parts that cannot be tracked after all are copied in the stop. */
 static int rounds_arm(struct capture *c)
@@ -376,17 +358,17 @@ static int rounds_take(struct capture *c, bool *ret_diverges)
 
 int capture_precopy(struct capture *c, bool *ret_diverges)
 {
+	enum track_kind kind = TRACK_NONE;
 	uint64_t expected;
-	int r;
+	int r = capture_track_kind(c, DECANT_TRACK_AUTO, "precopy", &kind);
 
 	*ret_diverges = false;
-	if (track_best(c->caps) == TRACK_NONE)
-		return err_set(&c->err, -ENOTSUP, "precopy: %s", look_no_track);
-	(void)snprintf(c->report->tracking, sizeof(c->report->tracking), "%s",
-		       track_best(c->caps) == TRACK_SOFT_DIRTY ? "soft-dirty" : "wp");
-	r = capture_in_tracer(c, rounds_open, c);
 	if (r < 0)
-		return c->err.text[0] ? r : capture_fail(c, r, "tracking");
+		return r;
+	(void)snprintf(c->report->tracking, sizeof(c->report->tracking), "%s", track_name(kind));
+	r = capture_track(c, kind);
+	if (r < 0)
+		return r;
 	r = capture_tick(c, "arming", 0);
 	if (r >= 0)
 		r = capture_scope_now(c, SCOPE_COVER_TRACK);

@@ -33,60 +33,32 @@ void predump_swap(struct ranges *a, struct ranges *b)
 
 /* ---------------------------------------------------------------- tracking */
 
-static enum track_kind predump_kind(const struct predump *p)
+/* TRACK_NONE: nobody will ask what was written. */
+static int predump_kind(struct predump *p, enum track_kind *ret)
 {
 	bool once = p->o->rounds == 1 && !(p->o->flags & DECANT_PREDUMP_FINAL);
+	uint32_t wanted = p->o->track;
 
-	if (p->o->track == DECANT_TRACK_SOFT_DIRTY)
-		return TRACK_SOFT_DIRTY;
 	/* Who comes after us looks at soft-dirty bits, or at nothing. */
-	if (once && p->o->track == DECANT_TRACK_AUTO &&
-	    caps_has(p->c.caps, FACT_SOFT_DIRTY))
-		return TRACK_SOFT_DIRTY;
-	if (once || !p->o->rounds)
-		return TRACK_NONE;
-	return p->o->track == DECANT_TRACK_WP ? TRACK_WP : track_best(p->c.caps);
-}
-
-static int predump_stopped(void *arg)
-{
-	struct predump *p = arg;
-	struct capture *c = &p->c;
-	int r = capture_stop(c, false, NULL);
-
-	if (r < 0)
-		return r;
-	r = capture_open_call(c);
-	if (r >= 0)
-		r = track_open(&c->track, TRACK_WP, c->t, c->call, &c->err);
-	capture_resume(c);
-	return r;
+	if (once && wanted == DECANT_TRACK_AUTO && caps_has(p->c.caps, FACT_SOFT_DIRTY))
+		wanted = DECANT_TRACK_SOFT_DIRTY;
+	*ret = TRACK_NONE;
+	if (wanted != DECANT_TRACK_SOFT_DIRTY && (once || !p->o->rounds))
+		return 0;
+	return capture_track_kind(&p->c, wanted, "predump", ret);
 }
 
 static int predump_track(struct predump *p)
 {
-	enum track_kind kind = predump_kind(p);
-	struct capture *c = &p->c;
-	bool once = p->o->rounds <= 1 && !(p->o->flags & DECANT_PREDUMP_FINAL);
-	int r = 0;
+	enum track_kind kind;
+	int r = predump_kind(p, &kind);
 
-	if (kind == TRACK_NONE && p->o->rounds && !once)
-		return err_set(&c->err, -ENOTSUP, "predump: %s", look_no_track);
-	if (kind == TRACK_SOFT_DIRTY) {
-		if (!caps_has(c->caps, FACT_SOFT_DIRTY))
-			return err_set(&c->err, -ENOTSUP,
-				       "predump: this kernel has no soft-dirty bits");
-		r = track_open(&c->track, TRACK_SOFT_DIRTY, c->t, NULL, &c->err);
-	} else if (kind == TRACK_WP) {
-		if (track_best(c->caps) != TRACK_WP)
-			return err_set(&c->err, -ENOTSUP, "predump: %s", look_no_track);
-		r = capture_in_tracer(c, predump_stopped, p);
-	}
-	if (r < 0)
-		return c->err.text[0] ? r : predump_fail(p, r, "tracking");
-	(void)snprintf(p->report->tracking, sizeof(p->report->tracking), "%s",
-		       kind == TRACK_WP ? "wp" : kind == TRACK_SOFT_DIRTY ? "soft-dirty" : "");
-	return 0;
+	if (r >= 0 && kind != TRACK_NONE)
+		r = capture_track(&p->c, kind);
+	if (r >= 0)
+		(void)snprintf(p->report->tracking, sizeof(p->report->tracking), "%s",
+			       track_name(kind));
+	return r;
 }
 
 /* ----------------------------------------------------------------- a round */

@@ -42,6 +42,11 @@ enum track_kind track_kind(const struct track *tr)
 	return tr->kind;
 }
 
+const char *track_name(enum track_kind kind)
+{
+	return kind == TRACK_WP ? "wp" : kind == TRACK_SOFT_DIRTY ? "soft-dirty" : "";
+}
+
 bool track_can(enum track_kind kind, const struct vma *v, const char **why)
 {
 	const char *reason = NULL;

@@ -74,6 +74,8 @@ int track_scan(struct track *tr, uint64_t start, uint64_t end, bool again,
  */
 int track_clear(struct track *tr, struct err *reterr);
 enum track_kind track_kind(const struct track *tr);
+/* As reports call it; "" for none. */
+const char *track_name(enum track_kind kind);
 /* Takes the protection off in small pieces, then closes.  NULL is fine. */
 void track_close(struct track *tr);
 

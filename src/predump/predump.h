@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A predump on its way: what its files share.  Not the public face of it
- * (predump.c), nor how images are written: that is dir.h.
+ * (api.c), nor how images are written: that is dir.h.
  *
  * A round:  scan (what was written) -> there (what of all is there) -> sort
  * (what is listed as PRESENT or PARENT) -> write -> commit; then it is what
@@ -128,7 +128,7 @@ int predump_fail(struct predump *p, int code, const char *what);
 /* a = what was in b, and the other way round. */
 void predump_swap(struct ranges *a, struct ranges *b);
 
-/* ------------------------------------------------------------- predump.c */
+/* ----------------------------------------------------------------- api.c */
 
 void predump_init(struct predump *p, struct decant *d, struct decant_target *t, const char *dir,
 		  const struct decant_predump_options *o, struct decant_predump_report *rep);
@@ -137,6 +137,11 @@ void predump_deinit(struct predump *p);
 int predump_check_options(struct decant *d, const struct decant_target *t,
 			  const struct decant_predump_options *o);
 int predump_check_dir(struct decant *d, const char *dir);
+/* The report's numbers, and an error's sentence. */
+void predump_tell(struct predump *p, int r);
+
+/* --------------------------------------------------------------- round.c */
+
 /* Look at the target and begin to track. */
 int predump_prepare(struct predump *p);
 /* The first half of it. */
@@ -148,7 +153,6 @@ int predump_round(struct predump *p);
 int predump_round_in(struct predump *p, struct dir *d);
 /* After the commit: what the next round compares with. */
 int predump_account(struct predump *p);
-void predump_tell(struct predump *p, int r);
 
 /* --------------------------------------------------------------- scope.c */
 

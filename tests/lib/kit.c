@@ -267,6 +267,20 @@ uint64_t kit_read_all(int fd, void *data, uint64_t len, int64_t offset)
 	return done;
 }
 
+int kit_scratch(int flags)
+{
+	return kit_must(open("/tmp", O_TMPFILE | O_RDWR | flags, 0600));
+}
+
+unsigned kit_fds_open(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
 uint64_t kit_status(const char *key)
 {
 	FILE *f = fopen("/proc/self/status", "re");

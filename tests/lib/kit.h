@@ -70,6 +70,11 @@ bool kit_line(char *ret, size_t size, const char *fmt, ...) __attribute__((forma
 void kit_write_all(int fd, const void *data, uint64_t len, int64_t offset);
 uint64_t kit_read_all(int fd, void *data, uint64_t len, int64_t offset);
 
+/* A file in /tmp that has no name, opened with these flags besides, or die. */
+int kit_scratch(int flags);
+/* Descriptors that are open, below 256; none is opened for it. */
+unsigned kit_fds_open(void);
+
 /* A line of a /proc/self/status-like file, in its unit; 0 when not there. */
 uint64_t kit_status(const char *key);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* end/: plain reads and writes of every kind; nothing waits, nothing kills. */
+/* end/: plain reads and writes of all but pipes; nothing waits, nothing kills. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -8,59 +8,21 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <termios.h>
 
 #include "end/end.h"
+#include "lib/kit.h"
+#include "lib/opened.h"
 #include "sys/fault.h"
 #include "tap.h"
 
 #define PAGE 4096
 
-static struct caps *caps;
-
-static void new_caps(const char *mask)
-{
-	struct err e;
-
-	caps_destroy(caps);
-	need(caps_create(&caps, mask, &e) == 0, "facts");
-}
-
-static struct end opened(struct decant_end said, enum end_side side)
-{
-	struct err err = { "" };
-	struct end e;
-
-	need(end_init(&e, &said, side, &err) == 0 && end_open(&e, caps, &err) == 0, "end: %s",
-	     err.text);
-	return e;
-}
-
-static struct end opened_fd(uint32_t kind, int fd, uint64_t offset, enum end_side side)
-{
-	return opened((struct decant_end){ .kind = kind, .fd = fd, .offset = offset }, side);
-}
-
-static struct end opened_memory(void *addr, uint64_t len, enum end_side side)
-{
-	return opened((struct decant_end){ .kind = DECANT_END_MEMORY, .addr = addr, .len = len },
-		      side);
-}
-
-static int scratch(int flags)
-{
-	int fd = open("/tmp", O_TMPFILE | O_RDWR | flags, 0600);
-
-	need(fd >= 0, "a scratch file in /tmp");
-	return fd;
-}
-
 /* -------------------------------------------------------------------- files */
 
 static void test_file(void)
 {
-	int fd = scratch(0);
+	int fd = kit_scratch(0);
 	struct end e = opened_fd(DECANT_END_FILE, fd, 10, END_SINK);
 	char buf[16] = "";
 
@@ -80,7 +42,7 @@ static void test_file(void)
 
 static void test_append(void)
 {
-	int fd = scratch(O_APPEND);
+	int fd = kit_scratch(O_APPEND);
 	struct end e;
 	char buf[16] = "";
 
@@ -98,7 +60,7 @@ static void test_append(void)
 /* O_DIRECT on the caller's descriptor must not show. */
 static void test_direct_fd(void)
 {
-	int fd = scratch(O_DIRECT), plain = scratch(0);
+	int fd = kit_scratch(O_DIRECT), plain = kit_scratch(0);
 	struct end e = opened_fd(DECANT_END_FILE, fd, 0, END_SINK);
 	char buf[32] = "";
 
@@ -115,8 +77,8 @@ static void test_direct_fd(void)
 	end_close(&e, 0);
 	need(end_init(&e, &(struct decant_end){ .kind = DECANT_END_FILE, .fd = fd }, END_SOURCE,
 		      NULL) == 0, "init");
-	end_learn(&e, caps);
-	is_int(end_open(&e, caps, NULL), 0, "open of a learned one");
+	end_learn(&e, opened_caps);
+	is_int(end_open(&e, opened_caps, NULL), 0, "open of a learned one");
 	ok(e.io_fd != fd, "does it before the first read");
 	end_close(&e, 0);
 	e = opened_fd(DECANT_END_FILE, plain, 0, END_SOURCE);
@@ -124,153 +86,6 @@ static void test_direct_fd(void)
 	is_int(e.io_fd, plain, "is used as it is");
 	close(fd);
 	close(plain);
-}
-
-/* -------------------------------------------------------------------- pipes */
-
-enum pipe_mode { PIPE_NONBLOCK, PIPE_REOPEN, PIPE_NOWAIT, PIPE_POLL, PIPE_MODES };
-
-static const struct {
-	const char *name, *mask;
-	bool nonblock, nowait, poll_first, own_fd;
-} pipe_modes[PIPE_MODES] = {
-	[PIPE_NONBLOCK] = { "O_NONBLOCK", "pipe_reopen,pipe_nowait", true, false, false, false },
-	[PIPE_REOPEN] = { "reopened", "", true, false, false, true },
-	[PIPE_NOWAIT] = { "RWF_NOWAIT", "pipe_reopen", true, true, false, false },
-	[PIPE_POLL] = { "polled", "pipe_reopen,pipe_nowait", false, false, true, false },
-};
-
-static void check_pipe_open(const struct end *e, enum pipe_mode mode, int fd, int flags)
-{
-	ok(e->nonblock == pipe_modes[mode].nonblock && e->nowait == pipe_modes[mode].nowait &&
-	   e->poll_first == pipe_modes[mode].poll_first, "opened in this mode");
-	is_int(e->io_fd != fd, pipe_modes[mode].own_fd, "with a descriptor of our own or not");
-	is_int(fcntl(fd, F_GETFL), flags, "the caller's flags are as they were");
-}
-
-/* Fill until it says EAGAIN, writes_max times at most; the bytes that went in. */
-static int64_t fill_by(struct end *e, unsigned writes_max)
-{
-	static char junk[1 << 16];
-	int64_t n, sum = 0;
-	unsigned i;
-
-	for (i = 0; i < writes_max; i++) {
-		n = end_write(e, 0, junk, sizeof(junk), false);
-		if (n == -EAGAIN)
-			return sum;
-		if (!ok(n > 0, "a write into a pipe with room: %jd", (intmax_t)n))
-			return -1;
-		sum += n;
-	}
-	return -1;
-}
-
-static int64_t fill(struct end *e)
-{
-	return fill_by(e, 4096);
-}
-
-static void test_pipe(const void *arg)
-{
-	enum pipe_mode mode = *(const enum pipe_mode *)arg;
-	int fds[2], flags = mode == PIPE_NONBLOCK ? O_NONBLOCK : 0;
-	struct end from, to;
-	char buf[8] = "";
-
-	new_caps(pipe_modes[mode].mask);
-	if (mode == PIPE_NOWAIT && !caps_has(caps, FACT_PIPE_NOWAIT))
-		skip("this kernel has no RWF_NOWAIT on pipes");
-	need(pipe2(fds, flags) == 0, "pipe");
-	from = opened_fd(DECANT_END_PIPE, fds[0], 0, END_SOURCE);
-	to = opened_fd(DECANT_END_PIPE, fds[1], DECANT_CURRENT, END_SINK);
-	check_pipe_open(&from, mode, fds[0], O_RDONLY | flags);
-	check_pipe_open(&to, mode, fds[1], O_WRONLY | flags);
-	is_int(end_read(&from, 0, buf, 8), -EAGAIN, "an empty pipe does not wait");
-	is_int(end_write(&to, 0, "abc", 3, false), 3, "write");
-	is_int(end_read(&from, 0, buf, 8), 3, "read");
-	is_mem(buf, "abc", 3, "the bytes");
-	is_int(fill(&to), 65536, "a full pipe does not wait");
-	end_close(&to, 0);
-	close(fds[1]);
-	while (read(fds[0], (char[PAGE]){ 0 }, PAGE) == PAGE)
-		;
-	is_int(end_read(&from, 0, buf, 8), 0, "the end, when all writers are gone");
-	end_close(&from, 0);
-	is_int(fcntl(fds[0], F_GETFL), O_RDONLY | flags, "flags after the close");
-}
-
-static volatile sig_atomic_t pipes_broken;
-
-static void on_sigpipe(int sig)
-{
-	(void)sig;
-	pipes_broken++;
-}
-
-struct broken {
-	enum pipe_mode mode;
-	bool nosignal;
-};
-
-/* The default action of SIGPIPE is in force: being killed is the failure. */
-static void test_broken_pipe(const void *arg)
-{
-	const struct broken *b = arg;
-	struct end to;
-	sigset_t set;
-	int fds[2];
-
-	new_caps(pipe_modes[b->mode].mask);
-	need(pipe2(fds, b->mode == PIPE_NONBLOCK ? O_NONBLOCK : 0) == 0, "pipe");
-	to = opened_fd(DECANT_END_PIPE, fds[1], 0, END_SINK);
-	to.nosignal = b->nosignal;
-	close(fds[0]);
-	is_int(end_write(&to, 0, "abc", 3, false), -EPIPE, "nobody reads");
-	need(sigpending(&set) == 0, "sigpending");
-	is_int(sigismember(&set, SIGPIPE), 0, "no signal is left pending");
-	need(pthread_sigmask(SIG_BLOCK, NULL, &set) == 0, "sigmask");
-	is_int(sigismember(&set, SIGPIPE), 0, "nor blocked");
-
-	/* One that was there before is the caller's. */
-	sigemptyset(&set);
-	sigaddset(&set, SIGPIPE);
-	signal(SIGPIPE, on_sigpipe);
-	need(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0 && raise(SIGPIPE) == 0, "a signal");
-	is_int(end_write(&to, 0, "abc", 3, false), -EPIPE, "again, with one pending");
-	need(pthread_sigmask(SIG_UNBLOCK, &set, NULL) == 0, "sigmask");
-	is_int(pipes_broken, 1, "the caller's own arrives, and only that");
-	is_int(write(fds[1], "abc", 3), -1, "a bare write");
-	is_int(pipes_broken, 2, "control: raises it");
-}
-
-static void test_fifo(void)
-{
-	char path[] = "/tmp/decant-fifo-XXXXXX";
-	struct err err = { "" };
-	int reader, writer;
-	struct end e;
-	char buf[4];
-
-	need(mkstemp(path) >= 0 && unlink(path) == 0 && mkfifo(path, 0600) == 0, "fifo");
-	reader = open(path, O_RDONLY | O_NONBLOCK);
-	writer = open(path, O_WRONLY);
-	need(reader >= 0 && writer >= 0 && fcntl(reader, F_SETFL, 0) == 0, "fifo");
-	new_caps("pipe_reopen");
-	e = opened_fd(DECANT_END_PIPE, reader, 0, END_SOURCE);
-	is_int(end_read(&e, 0, buf, 4), -EAGAIN, "RWF_NOWAIT, which a FIFO may not know");
-	ok(e.nowait || e.poll_first, "then it is polled");
-	e = opened_fd(DECANT_END_PIPE, writer, 0, END_SINK);
-	is_int(end_write(&e, 0, "abcd", 4, false), 4, "likewise a write");
-	is_int(fill(&e), 65536 - PAGE, "that never waits");
-	close(reader);
-	is_int(end_write(&e, 0, "abcd", 4, false), -EPIPE, "nobody reads any more");
-	new_caps(NULL);
-	need(end_init(&e, &(struct decant_end){ .kind = DECANT_END_PIPE, .fd = writer }, END_SINK,
-		      NULL) == 0, "init");
-	is_int(end_open(&e, caps, &err), -EPIPE, "a FIFO without a reader is not opened");
-	ok(strstr(err.text, "nobody has it open for reading"), "and it says so: %s", err.text);
-	unlink(path);
 }
 
 /* ------------------------------------------------------------------ sockets */
@@ -287,7 +102,7 @@ static void test_socket(void)
 	is_int(end_read(&from, 0, buf, 8), -EAGAIN, "a blocking socket does not wait");
 	is_int(end_write(&to, 0, "abc", 3, true), 3, "write, with more to come");
 	is_int(end_read(&from, 0, buf, 8), 3, "read");
-	ok(fill(&to) > 0, "a full socket does not wait");
+	ok(opened_fill(&to) > 0, "a full socket does not wait");
 	close(fds[0]);
 	is_int(end_write(&to, 0, "abc", 3, false), -EPIPE, "the peer is gone, no signal");
 	close(fds[1]);
@@ -322,7 +137,7 @@ static void test_memory(const void *mask)
 	unsigned char *bad = shrunk_mapping(), buf[3 * PAGE];
 	struct end e;
 
-	new_caps(mask);
+	opened_mask(mask);
 	e = opened_memory((char[]){ "abcdef" }, 6, END_SOURCE);
 	is_int(end_read(&e, 2, buf, sizeof(buf)), 4, "memory is read up to its end");
 	is_mem(buf, "cdef", 4, "the bytes");
@@ -397,7 +212,7 @@ static void test_process(const void *mask)
 	need(two != MAP_FAILED, "memory");
 	memset(two, 'P', PAGE);
 	need(munmap(two + PAGE, PAGE) == 0, "a hole behind it");
-	new_caps(mask);
+	opened_mask(mask);
 	said.pid = child_waiting();
 	said.offset = (uintptr_t)two + 100;
 	memset(two, 'X', PAGE); /* ours, not the child's */
@@ -435,7 +250,7 @@ static void test_other(void)
 	is_int(end_read(&from, 0, buf, sizeof(buf)), -EAGAIN, "a silent terminal does not wait");
 	need(write(master, "hi\n", 3) == 3, "typing");
 	is_int(end_read(&from, 0, buf, sizeof(buf)), 3, "a line from it");
-	ok(fill(&to) > 0, "a full terminal does not wait");
+	ok(opened_fill(&to) > 0, "a full terminal does not wait");
 	end_close(&to, 0);
 	to = opened_fd(DECANT_END_FD, slave, DECANT_CURRENT, END_SINK);
 	need(tcflush(slave, TCIOFLUSH) == 0 && tcflow(slave, TCOOFF) == 0, "^S");
@@ -458,21 +273,12 @@ static void test_master(void)
 	to = opened_fd(DECANT_END_FD, master, DECANT_CURRENT, END_SINK);
 	is_int(to.io_fd, master, "a master is not opened anew");
 	is_int(end_write(&to, 0, "abc", 3, false), 1, "and written byte by byte");
-	ok(fill_by(&to, 1 << 20) > 0, "so that it never waits");
+	ok(opened_fill_by(&to, 1 << 20) > 0, "so that it never waits");
 }
 
-/* ------------------------------------------------------- calls that fail */
+/* ---------------------------------------------------------- calls that fail */
 
 #ifdef DECANT_FAULTS
-static unsigned fds_open(void)
-{
-	unsigned fd, n = 0;
-
-	for (fd = 0; fd < 256; fd++)
-		n += fcntl((int)fd, F_GETFD) >= 0;
-	return n;
-}
-
 /* Everything that is done with an end, as far as it gets. */
 static void whole_life(struct decant_end said, enum end_side side)
 {
@@ -485,9 +291,9 @@ static void whole_life(struct decant_end said, enum end_side side)
 		ok(err.text[0], "a failed init has a sentence");
 		return;
 	}
-	end_learn(&e, caps);
+	end_learn(&e, opened_caps);
 	(void)end_size(&e);
-	if (end_open(&e, caps, &err) == 0) {
+	if (end_open(&e, opened_caps, &err) == 0) {
 		n = side == END_SOURCE ? end_read(&e, 0, buf, 3) :
 					 end_write(&e, 0, buf, 3, false);
 		ok(n >= -4095 && n <= 3, "a result in its bounds");
@@ -499,7 +305,7 @@ static void whole_life(struct decant_end said, enum end_side side)
 
 static void test_faults(void)
 {
-	int pipes[2], sockets[2], direct = scratch(O_DIRECT), zero = open("/dev/zero", O_RDWR);
+	int pipes[2], sockets[2], direct = kit_scratch(O_DIRECT), zero = open("/dev/zero", O_RDWR);
 	int terminal = posix_openpt(O_RDWR | O_NOCTTY);
 	struct sys_fault_plan plan = { .nth = 1 };
 	char memory[16] = "";
@@ -509,8 +315,8 @@ static void test_faults(void)
 	need(pipe(pipes) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) == 0 && zero >= 0 &&
 	     terminal >= 0 && fcntl(pipes[0], F_SETFL, O_NONBLOCK) == 0, "descriptors");
 	for (i = 1; i < FACT_MAX; i++)
-		(void)caps_has(caps, (enum fact)i); /* asked once, and not counted here */
-	before = fds_open();
+		(void)caps_has(opened_caps, (enum fact)i); /* asked once, and not counted here */
+	before = kit_fds_open();
 	for (; fired && plan.nth < 500; plan.nth++) {
 		const struct decant_end ends[] = {
 			{ .kind = DECANT_END_FD, .fd = direct, .offset = DECANT_CURRENT },
@@ -532,7 +338,7 @@ static void test_faults(void)
 			whole_life(ends[i], i < 6 ? END_SOURCE : END_SINK);
 		fired = sys_fault_fired() > 0;
 		sys_fault_disarm();
-		is_int(fds_open(), before, "call %lu (%s): nothing is left open", plan.nth,
+		is_int(kit_fds_open(), before, "call %lu (%s): nothing is left open", plan.nth,
 		       sys_fault_fired_name());
 	}
 	ok(plan.nth > 40 && plan.nth < 500, "%lu calls were made to fail", plan.nth);
@@ -546,19 +352,10 @@ static void test_faults(void)
 
 int main(void)
 {
-	unsigned i;
-
-	new_caps(NULL);
+	opened_mask(NULL);
 	tap_case("files: at offsets, short at the end", test_file);
 	tap_case("files: O_APPEND", test_append);
 	tap_case("files: a descriptor with O_DIRECT", test_direct_fd);
-	for (i = 0; i < PIPE_MODES; i++)
-		tap_case_arg(test_pipe, &(enum pipe_mode){ i }, "pipes: %s", pipe_modes[i].name);
-	for (i = 0; i < 2 * PIPE_MODES; i++)
-		tap_case_arg(test_broken_pipe, &(struct broken){ i / 2, i % 2 },
-			     "broken pipes: %s, %s RWF_NOSIGNAL", pipe_modes[i / 2].name,
-			     i % 2 ? "with" : "without");
-	tap_case("FIFOs", test_fifo);
 	tap_case("sockets", test_socket);
 	tap_case_arg(test_memory, NULL, "memory");
 	tap_case_arg(test_memory, "process_vm", "memory without process_vm_readv");
@@ -568,6 +365,6 @@ int main(void)
 	tap_case("devices and terminals", test_other);
 	tap_case("masters of terminals", test_master);
 	tap_case("every call fails once", test_faults);
-	caps_destroy(caps);
+	caps_destroy(opened_caps);
 	return done();
 }

@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* caps/: the mask, the facts of this machine, and probes under failing calls. */
+/* caps/: the mask, and the facts of this machine and of barer ones. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
-#include <time.h>
 
 #include "caps/caps.h"
 #include "lib/leak.h"
 #include "sys/fault.h"
-#include "sys/sys.h"
 #include "tap.h"
 
 static struct caps *open_caps(const char *mask)
@@ -27,7 +24,7 @@ static struct caps *open_caps(const char *mask)
 
 #define EACH_FACT(f) (enum fact f = FACT_NONE + 1; f < FACT_MAX; f++)
 
-/* ------------------------------------------------------------------- mask */
+/* --------------------------------------------------------------------- mask */
 
 static void test_mask(void)
 {
@@ -95,7 +92,7 @@ static void test_mask_refused(void)
 	ok(strlen(e.text) > 3 && !strcmp(e.text + strlen(e.text) - 3, "..."), "cut at a name");
 }
 
-/* ------------------------------------------------------------------ facts */
+/* -------------------------------------------------------------------- facts */
 
 static void test_names(void)
 {
@@ -197,7 +194,7 @@ static void test_true(void)
 	caps_destroy(c);
 }
 
-/* -------------------------------------------------------- other machines */
+/* ----------------------------------------------------------- other machines */
 
 /* File systems and namespaces of this case only. */
 static void test_bare_namespace(void)
@@ -297,7 +294,7 @@ static void test_no_fds(void)
 	caps_destroy(c);
 }
 
-/* ---------------------------------------------------------------- threads */
+/* ------------------------------------------------------------------ threads */
 
 #define THREADS 8
 
@@ -357,7 +354,7 @@ static void test_threads(void)
 	caps_destroy(c);
 }
 
-/* ----------------------------------------------------- nothing left behind */
+/* ------------------------------------------------------ nothing left behind */
 
 static void test_leaves_nothing(void)
 {
@@ -379,210 +376,6 @@ static void test_leaves_nothing(void)
 	caps_destroy(c);
 }
 
-#ifdef DECANT_FAULTS
-
-/* More calls than any fact and what it needs makes. */
-#define CALLS_MAX 400
-
-struct fault_run {
-	enum fact fact;
-	enum sys_fault_mode mode;
-	int error;          /* 0: a plausible one */
-	const char *name;   /* of the call, or NULL */
-};
-
-/* What a failed call must never make of a fact. */
-static bool is_wrong(enum fact f, enum fact_state honest, enum fact_state got)
-{
-	if (honest == FACT_NO && got == FACT_YES)
-		return true;
-	/* "Does not share" would be a promise. */
-	return honest == FACT_YES && got == FACT_NO &&
-	       (f == FACT_SPLICE_SHARES || f == FACT_VMSPLICE_SHARES);
-}
-
-/* Not system calls, or their results: there is nothing to go on with. */
-static bool gives_up_on_eintr(const char *name)
-{
-	return strcmp(name, "aligned_alloc") == 0 || strcmp(name, "realloc") == 0 ||
-	       strcmp(name, "uring_send_zc") == 0;
-}
-
-/* Fail the Nth call while this fact is asked for, until none is left to fail. */
-static void fault_each(const void *arg)
-{
-	const struct fault_run *run = arg;
-	struct caps *c = open_caps(NULL);
-	enum fact_state honest = caps_state(c, run->fact), got;
-	unsigned long n, fired = 1;
-	struct leak before;
-	uint64_t start, took;
-	const char *left;
-
-	caps_destroy(c);
-	leak_take(&before);
-	for (n = 1; n < CALLS_MAX && fired; n++) {
-		c = open_caps(NULL);
-		start = sys_clock_ns();
-		sys_fault_arm(&(struct sys_fault_plan){
-			.mode = run->mode, .nth = n, .name = run->name, .error = run->error });
-		got = caps_state(c, run->fact);
-		sys_fault_disarm();
-		fired = sys_fault_fired();
-		took = sys_clock_ns() - start;
-		left = leak_since(&before, 2000);
-		ok(!left, "call %lu (%s): leaves nothing: %s", n,
-		   fired ? sys_fault_fired_name() : "none", left ? left : "");
-		ok(!is_wrong(run->fact, honest, got), "call %lu (%s): said %s, is %s: %s", n,
-		   fired ? sys_fault_fired_name() : "none", state_name(got),
-		   state_name(honest), caps_why(c, run->fact));
-		ok(took < 5000000000ull, "call %lu: within 5 s", n);
-		ok(caps_why(c, run->fact)[0], "call %lu: a reason", n);
-		if (!fired)
-			is_int(got, honest, "nothing failed: the honest answer");
-		else if (run->error == EINTR && !gives_up_on_eintr(sys_fault_fired_name()))
-			is_int(got, honest, "call %lu (%s): interrupted and gone on: %s", n,
-			       sys_fault_fired_name(), caps_why(c, run->fact));
-		caps_destroy(c);
-	}
-	ok(!fired, "ended after %lu calls", n - 1);
-	ok(n > 2 || run->mode == SYS_FAULT_SHORT || run->name, "control: something failed");
-}
-
-static void test_faults(void)
-{
-	for EACH_FACT(f) {
-		struct fault_run run = { .fact = f };
-
-		tap_case_arg(fault_each, &run, "%s: every call fails once", caps_name(f));
-		run.error = EINTR;
-		tap_case_arg(fault_each, &run, "%s: every call is interrupted", caps_name(f));
-		run.error = 0;
-		run.mode = SYS_FAULT_SHORT;
-		tap_case_arg(fault_each, &run, "%s: every call comes short", caps_name(f));
-	}
-	/* Where there is no O_TMPFILE, a name exists for a moment. */
-	tap_case_arg(fault_each,
-		     &(struct fault_run){ FACT_REFLINK, SYS_FAULT_ERROR, EOPNOTSUPP, "open" },
-		     "files with a name");
-}
-
-static unsigned names_in(const char *dir)
-{
-	char cmd[4200], count[20] = "";
-	FILE *p;
-
-	snprintf(cmd, sizeof(cmd), "ls -A '%s' | grep -c decant-probe", dir);
-	p = popen(cmd, "r");
-	need(p && fgets(count, sizeof(count), p), "ls");
-	pclose(p);
-	return (unsigned)atoi(count);
-}
-
-static void test_named_files(void)
-{
-	char cwd[4096], path[4200];
-	struct caps *c = open_caps(NULL);
-	int fd;
-
-	need(getcwd(cwd, sizeof(cwd)), "getcwd");
-	setenv("TMPDIR", cwd, 1);
-	sys_fault_arm(&(struct sys_fault_plan){ .nth = 1, .repeat = 1, .name = "open",
-						.error = EOPNOTSUPP });
-	is_int(caps_state(c, FACT_O_DIRECT) != FACT_UNKNOWN, true, "tried with a named file: %s",
-	       caps_why(c, FACT_O_DIRECT));
-	is_int(sys_fault_fired(), 1, "control: O_TMPFILE was refused");
-	sys_fault_disarm();
-	is_int(names_in(cwd), 0, "no name is left");
-	snprintf(path, sizeof(path), "%s/.decant-probe-control", cwd);
-	fd = open(path, O_CREAT | O_RDWR, 0600);
-	is_int(names_in(cwd), 1, "control: a name would be seen");
-	close(fd);
-	unlink(path);
-	caps_destroy(c);
-}
-
-static void test_no_memory(void)
-{
-	struct caps *c = NULL;
-	struct err e = { "" };
-
-	sys_fault_arm(&(struct sys_fault_plan){ .nth = 1 });
-	is_int(caps_create(&c, NULL, &e), -ENOMEM, "no memory for the table");
-	sys_fault_disarm();
-	ok(c == NULL, "*ret is left alone");
-	is_str(e.text, "facts: Cannot allocate memory", "the sentence");
-}
-
-/* A completion with an error is a no, though its notification comes. */
-static void test_send_fails(void)
-{
-	struct caps *c = open_caps(NULL);
-
-	if (!caps_has(c, FACT_IO_URING))
-		skip("no io_uring: %s", caps_why(c, FACT_IO_URING));
-	sys_fault_arm(&(struct sys_fault_plan){ .nth = 1, .name = "uring_send_zc" });
-	is_int(caps_state(c, FACT_SEND_ZC), FACT_NO, "send_zc: %s", caps_why(c, FACT_SEND_ZC));
-	is_int(sys_fault_fired(), 1, "control: it failed");
-	sys_fault_disarm();
-	is_str(caps_why(c, FACT_SEND_ZC), "SEND_ZC over loopback: Connection reset by peer", "why");
-	caps_destroy(c);
-}
-
-/* io_uring refused in all the ways that occur. */
-static void test_no_uring(void)
-{
-	static const struct {
-		int error;
-		const char *says;
-		enum fact_state state;
-	} cases[] = {
-		{ EPERM, "io_uring_setup: a se", FACT_NO }, /* seccomp, security module */
-		{ ENOSYS, "io_uring_setup: the kernel has none", FACT_NO },
-		{ EINVAL, "io_uring_setup: Invalid argument", FACT_NO },
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct caps *c = open_caps(NULL);
-
-		sys_fault_arm(&(struct sys_fault_plan){
-			.nth = 1, .name = "uring_init", .error = cases[i].error });
-		is_int(caps_state(c, FACT_IO_URING), cases[i].state, "state");
-		sys_fault_disarm();
-		ok(strncmp(caps_why(c, FACT_IO_URING), cases[i].says, strlen(cases[i].says)) == 0,
-		   "why: %s", caps_why(c, FACT_IO_URING));
-		is_int(caps_has(c, FACT_SEND_ZC), false, "no send_zc either");
-		caps_destroy(c);
-	}
-}
-
-/* Short of descriptors or memory: that passes, and says nothing of the kernel. */
-static void test_short(void)
-{
-	static const int errors[] = { ENOMEM, EMFILE, ENFILE };
-
-	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
-		struct caps *c = open_caps(NULL);
-
-		if (!caps_has(c, FACT_IO_URING))
-			skip("no io_uring: %s", caps_why(c, FACT_IO_URING));
-		caps_destroy(c);
-		c = open_caps(NULL);
-		sys_fault_arm(&(struct sys_fault_plan){
-			.nth = 1, .repeat = 1000, .name = "uring_init", .error = errors[i] });
-		is_int(caps_state(c, FACT_IO_URING), FACT_UNKNOWN, "state");
-		ok(strstr(caps_why(c, FACT_IO_URING), "could not be tried now"), "why: %s",
-		   caps_why(c, FACT_IO_URING));
-		is_int(caps_state(c, FACT_SEND_ZC), FACT_UNKNOWN, "what needs it");
-		sys_fault_disarm();
-		is_int(caps_state(c, FACT_SEND_ZC), FACT_YES, "asked again later: %s",
-		       caps_why(c, FACT_SEND_ZC));
-		caps_destroy(c);
-	}
-}
-
-#endif
-
 int main(void)
 {
 	tap_case("mask", test_mask);
@@ -597,15 +390,5 @@ int main(void)
 	tap_case("without descriptors", test_no_fds);
 	tap_case("threads that ask at once", test_threads);
 	tap_case("nothing is left behind", test_leaves_nothing);
-#ifdef DECANT_FAULTS
-	tap_case("without memory", test_no_memory);
-	tap_case("io_uring refused", test_no_uring);
-	tap_case("short of something", test_short);
-	tap_case("a send that fails", test_send_fails);
-	tap_case("files with a name are removed", test_named_files);
-	test_faults();
-#else
-	skip("built without -Dfaults=true");
-#endif
 	return done();
 }

@@ -1,69 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* plan/: question -> route, and the sentence for each that was not taken. */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
-#include <time.h>
 
+#include "lib/asked.h"
 #include "plan/plan.h"
-#include "plan/residency.h"
-#include "sys/fault.h"
 #include "tap.h"
-
-#define KIB 1024ull
-#define MIB (1024 * KIB)
-
-/* ------------------------------------------------------------ ends, by hand */
-
-static const struct end file = { .kind = DECANT_END_FILE, .side = END_SOURCE, .fd = 3,
-	.io_fd = 3, .size = MIB, .learned = true, .seekable = true, .cached_fs = true,
-	.dio_align = 512, .dio_mem_align = 4 };
-static const struct end sealed = { .kind = DECANT_END_FILE, .side = END_SOURCE, .fd = 3,
-	.io_fd = 3, .size = MIB, .learned = true, .seekable = true, .immutable = "it is sealed" };
-static const struct end wrong = { .kind = DECANT_END_FILE, .side = END_SOURCE, .fd = 3,
-	.learned = true, .wrong = "it is a teapot", .wrong_errno = -EBADF };
-static const struct end memory = { .kind = DECANT_END_MEMORY, .side = END_SOURCE, .fd = -1,
-	.io_fd = -1, .size = MIB, .learned = true };
-static const struct end process = { .kind = DECANT_END_PROCESS, .side = END_SOURCE, .fd = -1,
-	.io_fd = -1, .learned = true };
-static const struct end from_pipe = { .kind = DECANT_END_PIPE, .side = END_SOURCE, .fd = 3,
-	.io_fd = 3, .learned = true };
-static const struct end from_tcp = { .kind = DECANT_END_SOCKET, .side = END_SOURCE, .fd = 3,
-	.io_fd = 3, .learned = true, .tcp = true, .nonblock = true };
-static const struct end tcp = { .kind = DECANT_END_SOCKET, .side = END_SINK, .fd = 4,
-	.io_fd = 4, .learned = true, .tcp = true, .nonblock = true };
-static const struct end lo = { .kind = DECANT_END_SOCKET, .side = END_SINK, .fd = 4,
-	.io_fd = 4, .learned = true, .tcp = true, .nonblock = true, .local = true };
-static const struct end blocking = { .kind = DECANT_END_SOCKET, .side = END_SINK, .fd = 4,
-	.io_fd = 4, .learned = true, .tcp = true };
-static const struct end unix_sock = { .kind = DECANT_END_SOCKET, .side = END_SINK, .fd = 4,
-	.io_fd = 4, .learned = true, .unix_stream = true, .nonblock = true, .local = true };
-static const struct end to_pipe = { .kind = DECANT_END_PIPE, .side = END_SINK, .fd = 4,
-	.io_fd = 4, .learned = true };
-static const struct end to_file = { .kind = DECANT_END_FILE, .side = END_SINK, .fd = 4,
-	.io_fd = 4, .learned = true, .seekable = true, .dio_align = 512, .cached_fs = true,
-	.ino = 7 };
-static const struct end to_null = { .kind = DECANT_END_NULL, .side = END_SINK, .fd = -1,
-	.io_fd = -1, .learned = true };
-static const struct end to_memory = { .kind = DECANT_END_MEMORY, .side = END_SINK, .fd = -1,
-	.io_fd = -1, .learned = true, .size = MIB };
-static const struct end to_other = { .kind = DECANT_END_FD, .side = END_SINK, .fd = 4,
-	.io_fd = 4, .learned = true };
-
-static struct query ask(const struct end *from, const struct end *to, uint64_t len)
-{
-	return (struct query){ .from = from, .to = to, .len = len, .expect = len, .uring = true };
-}
-
-static struct caps *facts(const char *mask)
-{
-	struct caps *c = NULL;
-
-	need(caps_create(&c, mask, NULL) == 0, "facts");
-	return c;
-}
 
 /* --------------------------------------------- a table of routes of our own */
 
@@ -198,13 +140,13 @@ static const struct decant_refusal *refusal(const struct decant_plan *p, const c
 
 static void check_expectation(const struct expectation *x, const struct cost_table *costs)
 {
-	struct query q = ask(x->from, x->to, 64 * KIB);
+	struct query q = asked(x->from, x->to, 64 * KIB);
 	struct decant_plan plan = DECANT_PLAN_INIT;
 	const struct route *full = NULL, *quick = NULL;
 	const struct decant_refusal *ref;
 	struct err err = { "" };
 
-	q.caps = facts(x->mask);
+	q.caps = asked_facts(x->mask);
 	q.guarantee = x->guarantee;
 	q.flags = x->flags;
 	q.checksum = x->checksum;
@@ -236,17 +178,7 @@ static void test_expectations(void)
 		check_expectation(&expectations[i], costs);
 }
 
-/* --------------------------------------------------------------- by the cost */
-
-static const char *chosen(const struct cost_table *costs, struct query q, const char *mask)
-{
-	const struct route *r = NULL;
-
-	q.caps = facts(mask);
-	(void)plan_choose(&q, NULL, costs, NULL, &r, NULL);
-	caps_destroy(q.caps);
-	return r ? r->ops.name : NULL;
-}
+/* -------------------------------------------------------------- by the cost */
 
 static void test_costs(void)
 {
@@ -259,40 +191,42 @@ static void test_costs(void)
 	t = *fake_costs();
 	cost_set(&t, "user", COST_FROM_FILE, COST_TO_TCP, &user_costs);
 	cost_set(&t, "direct", COST_FROM_FILE, COST_TO_TCP, &direct_costs);
-	is_str(chosen(&t, ask(&file, &tcp, 4 * KIB), "tee"), "user", "small: the one or");
-	is_str(chosen(&t, ask(&file, &tcp, 64 * KIB), "tee"), "direct", "large: the other");
-	is_str(chosen(&t, ask(&file, &tcp, DECANT_TO_END), "tee"), "direct",
+	is_str(asked_choice(&t, asked(&file, &tcp, 4 * KIB), "tee"), "user", "small: the one or");
+	is_str(asked_choice(&t, asked(&file, &tcp, 64 * KIB), "tee"), "direct", "large: the other");
+	is_str(asked_choice(&t, asked(&file, &tcp, DECANT_TO_END), "tee"), "direct",
 	       "unknown counts as large");
 	cost_set(&t, "direct", COST_FROM_FILE, COST_TO_TCP_LOCAL, &user_costs);
 	cost_set(&t, "user", COST_FROM_FILE, COST_TO_TCP_LOCAL, &direct_costs);
 	cost_set(&t, "twin", COST_FROM_FILE, COST_TO_TCP_LOCAL, &direct_costs);
-	is_str(chosen(&t, ask(&file, &lo, 4 * KIB), "tee"), "direct",
+	is_str(asked_choice(&t, asked(&file, &lo, 4 * KIB), "tee"), "direct",
 	       "a local peer has its own costs");
 	cost_set(&t, "user", COST_FROM_FILE, COST_TO_TCP, &same);
 	cost_set(&t, "direct", COST_FROM_FILE, COST_TO_TCP, &same);
-	is_str(chosen(&t, ask(&file, &tcp, MIB), "tee"), "user", "ties go to the earlier");
+	is_str(asked_choice(&t, asked(&file, &tcp, MIB), "tee"), "user", "ties go to the earlier");
 	same = flat(480);
 	cost_set(&t, "direct", COST_FROM_FILE, COST_TO_TCP, &same);
-	is_str(chosen(&t, ask(&file, &tcp, MIB), "tee"), "user", "so does what is hardly cheaper");
+	is_str(asked_choice(&t, asked(&file, &tcp, MIB), "tee"), "user",
+	       "so does what is hardly cheaper");
 	same = flat(460);
 	cost_set(&t, "direct", COST_FROM_FILE, COST_TO_TCP, &same);
-	is_str(chosen(&t, ask(&file, &tcp, MIB), "tee"), "direct", "but not what is cheaper");
+	is_str(asked_choice(&t, asked(&file, &tcp, MIB), "tee"), "direct",
+	       "but not what is cheaper");
 	user_costs.cold_ns = 9000000;
 	direct_costs.cold_ns = 1000000;
 	user_costs.ns[2] = 1;
 	cost_set(&t, "user", COST_FROM_FILE, COST_TO_TCP, &user_costs);
 	cost_set(&t, "direct", COST_FROM_FILE, COST_TO_TCP, &direct_costs);
-	q = ask(&file, &tcp, MIB);
-	is_str(chosen(&t, q, "tee"), "user", "hot: the one or");
+	q = asked(&file, &tcp, MIB);
+	is_str(asked_choice(&t, q, "tee"), "user", "hot: the one or");
 	q.cold_permille = 1000;
-	is_str(chosen(&t, q, "tee"), "direct", "cold: the other");
+	is_str(asked_choice(&t, q, "tee"), "direct", "cold: the other");
 	q.cold_permille = 5;
-	is_str(chosen(&t, q, "tee"), "user", "a little cold is hot");
+	is_str(asked_choice(&t, q, "tee"), "user", "a little cold is hot");
 }
 
 static void test_better_first(void)
 {
-	struct query q = ask(&file, &tcp, 64 * KIB);
+	struct query q = asked(&file, &tcp, 64 * KIB);
 	struct decant_plan plan = DECANT_PLAN_INIT;
 	static struct cost_table t;
 	struct cost dear = flat(64000), cheap = flat(6400);
@@ -301,7 +235,7 @@ static void test_better_first(void)
 	t = *fake_costs();
 	cost_set(&t, "tee", COST_FROM_FILE, COST_TO_TCP, &dear);
 	cost_set(&t, "direct", COST_FROM_FILE, COST_TO_TCP, &cheap);
-	q.caps = facts(NULL);
+	q.caps = asked_facts(NULL);
 	need(plan_choose(&q, NULL, &t, &plan, NULL, NULL) == 0, "plan");
 	is_str(plan.route, "direct", "the route");
 	is_int(plan.refused_n, 4, "earlier routes are in the list, and no later ones");
@@ -327,7 +261,7 @@ static void test_better_first(void)
 /* A route of fewer copies that is hardly cheaper, behind the one that is taken. */
 static void test_tie(void)
 {
-	struct query q = ask(&file, &tcp, 64 * KIB);
+	struct query q = asked(&file, &tcp, 64 * KIB);
 	struct cost dear = flat(640000), one = flat(64000), other = flat(63000);
 	struct decant_plan plan = DECANT_PLAN_INIT;
 	const struct decant_refusal *ref;
@@ -341,7 +275,7 @@ static void test_tie(void)
 	cost_set(&t, "sendfile", COST_FROM_FILE, COST_TO_TCP, &other);
 	q.guarantee = DECANT_LIVE;
 	q.map_warm = true;
-	q.caps = facts(NULL);
+	q.caps = asked_facts(NULL);
 	need(plan_choose(&q, NULL, &t, &plan, NULL, NULL) == 0, "plan");
 	is_str(plan.route, "map-send", "a tie goes to the earlier");
 	ref = refusal(&plan, "sendfile");
@@ -357,18 +291,13 @@ static struct decant_plan planned(struct query q, const char *forced, const stru
 	struct decant_plan plan = DECANT_PLAN_INIT;
 	struct err err = { "" };
 
-	q.caps = facts(NULL);
+	q.caps = asked_facts(NULL);
 	ok(plan_choose(&q, forced, t, &plan, NULL, &err) == 0, "a plan: %s", err.text);
 	caps_destroy(q.caps);
 	return plan;
 }
 
-static void has(const char *text, const char *words)
-{
-	ok(strstr(text, words), "\"%s\" has \"%s\"", text, words);
-}
-
-static void has_not(const char *text, const char *words)
+static void says_not(const char *text, const char *words)
 {
 	ok(!strstr(text, words), "\"%s\" has no \"%s\"", text, words);
 }
@@ -377,238 +306,61 @@ static void test_sentences(void)
 {
 	const struct cost_table *t = fake_costs();
 	static struct cost_table real;
-	struct query q = ask(&file, &tcp, 64 * KIB);
+	struct query q = asked(&file, &tcp, 64 * KIB);
 	struct decant_plan p;
 
 	q.guarantee = DECANT_LIVE;
 	p = planned(q, "live", t);
-	has(p.note, "a note of the route");
-	has(p.note, "0 copies (the kernel may copy)");
-	has(p.note, "not of one instant");
-	has(p.delivered, "acknowledged by the peer's kernel");
+	asked_says(p.note, "a note of the route");
+	asked_says(p.note, "0 copies (the kernel may copy)");
+	asked_says(p.note, "not of one instant");
+	asked_says(p.delivered, "acknowledged by the peer's kernel");
 	is_str(p.snapshotted, "never", "SNAPSHOTTED in the route's words");
 	is_int(p.guarantee, DECANT_LIVE, "the guarantee that it gives");
 	is_int(p.len, 64 * KIB, "the length");
-	p = planned(ask(&file, &tcp, 64 * KIB), "tee", t);
-	has(p.note, "all bytes are of one instant");
-	has_not(p.note, "0 copies");
+	p = planned(asked(&file, &tcp, 64 * KIB), "tee", t);
+	asked_says(p.note, "all bytes are of one instant");
+	says_not(p.note, "0 copies");
 	is_int(p.copies, 1, "copies as fits() corrected them");
-	p = planned(ask(&file, &tcp, 4 * KIB), "user", t);
-	has_not(p.note, "not of one instant");
-	q = ask(&sealed, &lo, DECANT_TO_END);
+	p = planned(asked(&file, &tcp, 4 * KIB), "user", t);
+	says_not(p.note, "not of one instant");
+	q = asked(&sealed, &lo, DECANT_TO_END);
 	p = planned(q, "live", t);
-	has(p.note, "it is sealed");
-	has(p.note, "the peer is on this host");
-	has_not(p.note, "not of one instant");
+	asked_says(p.note, "it is sealed");
+	asked_says(p.note, "the peer is on this host");
+	says_not(p.note, "not of one instant");
 	ok(p.len == DECANT_TO_END && p.cpu_ns == 0, "no length, no cost");
 	q.until = DECANT_UNTIL_SENT;
 	p = planned(q, "live", t);
-	has(p.delivered, "not waited for");
-	q = ask(&sealed, &tcp, 64 * KIB);
+	asked_says(p.delivered, "not waited for");
+	q = asked(&sealed, &tcp, 64 * KIB);
 	cost_init(&real, route_table, route_table_n);
 	p = planned(q, "sendfile", &real);
-	has(p.note, "kernel may copy");
-	has(p.note, "it is sealed");
+	asked_says(p.note, "kernel may copy");
+	asked_says(p.note, "it is sealed");
 	ok(!strstr(strstr(p.note, "kernel may copy") + 1, "kernel may copy"),
 	   "what the route said is not said again: %s", p.note);
-	p = planned(ask(&file, &to_null, MIB), NULL, &real);
-	has_not(p.note, "kernel may copy");
-	has_not(p.note, "not of one instant");
-	p = planned(ask(&file, &to_pipe, 1), "twin", t);
-	has(p.delivered, "taken out of the pipe");
+	p = planned(asked(&file, &to_null, MIB), NULL, &real);
+	says_not(p.note, "kernel may copy");
+	says_not(p.note, "not of one instant");
+	p = planned(asked(&file, &to_pipe, 1), "twin", t);
+	asked_says(p.delivered, "taken out of the pipe");
 }
 
 static void test_sinks(void)
 {
 	static struct cost_table t;
-	struct query q = ask(&file, &to_file, MIB);
+	struct query q = asked(&file, &to_file, MIB);
 
 	cost_init(&t, route_table, route_table_n);
-	has(planned(q, NULL, &t).delivered, "not yet durable");
+	asked_says(planned(q, NULL, &t).delivered, "not yet durable");
 	q.flags = DECANT_SYNC;
-	has(planned(q, NULL, &t).delivered, "stable storage");
-	has(planned(ask(&file, &to_null, MIB), NULL, &t).delivered, "thrown away");
-	has(planned(ask(&file, &to_memory, MIB), NULL, &t).delivered, "in the memory");
-	has(planned(ask(&file, &unix_sock, MIB), NULL, &t).delivered, "taken by the peer");
-	has(planned(ask(&file, &to_other, MIB), NULL, &t).delivered, "written");
+	asked_says(planned(q, NULL, &t).delivered, "stable storage");
+	asked_says(planned(asked(&file, &to_null, MIB), NULL, &t).delivered, "thrown away");
+	asked_says(planned(asked(&file, &to_memory, MIB), NULL, &t).delivered, "in the memory");
+	asked_says(planned(asked(&file, &unix_sock, MIB), NULL, &t).delivered, "taken by the peer");
+	asked_says(planned(asked(&file, &to_other, MIB), NULL, &t).delivered, "written");
 }
-
-/* ------------------------------------------------------------ the real table */
-
-/* Every pair of kinds has a route that keeps the default guarantee, masks or not. */
-static void test_every_pair(const void *mask)
-{
-	static const struct end *const from[] = { &file, &sealed, &memory, &process, &from_pipe,
-						  &from_tcp };
-	static const struct end *const to[] = { &tcp, &lo, &blocking, &unix_sock, &to_pipe,
-						&to_file, &to_null, &to_memory, &to_other };
-	static struct cost_table t;
-	unsigned i, j;
-
-	cost_init(&t, route_table, route_table_n);
-	for (i = 0; i < sizeof(from) / sizeof(from[0]); i++)
-		for (j = 0; j < sizeof(to) / sizeof(to[0]); j++)
-			ok(chosen(&t, ask(from[i], to[j], MIB), mask), "from %s to %s",
-			   end_noun(from[i]), end_noun(to[j]));
-}
-
-/* Under STABLE no route of a source that may change is one that hands out its pages. */
-static void test_no_live(void)
-{
-	static struct cost_table t;
-	struct query q = ask(&file, &tcp, MIB);
-	struct decant_plan plan = DECANT_PLAN_INIT;
-	const char *const live_names[] = { "sendfile", "splice" };
-	unsigned i;
-
-	cost_init(&t, route_table, route_table_n);
-	q.caps = facts(NULL);
-	for (i = 0; i < 2; i++) {
-		is_int(plan_choose(&q, live_names[i], &t, &plan, NULL, NULL), -ENOTSUP,
-		       "%s is refused under STABLE", live_names[i]);
-		q.guarantee = DECANT_LIVE;
-		is_int(plan_choose(&q, live_names[i], &t, &plan, NULL, NULL), 0,
-		       "control: %s is allowed under LIVE", live_names[i]);
-		q.guarantee = DECANT_STABLE;
-		q.from = &sealed;
-		is_int(plan_choose(&q, live_names[i], &t, &plan, NULL, NULL), 0,
-		       "%s is allowed for a sealed source", live_names[i]);
-		is_int(plan.guarantee, DECANT_STABLE, "and is stable then");
-		q.from = &file;
-	}
-	q.guarantee = DECANT_LIVE;
-	q.to = &blocking;
-	is_int(plan_choose(&q, "sendfile", &t, &plan, NULL, NULL), -ENOTSUP,
-	       "a socket in blocking mode takes no sendfile");
-	caps_destroy(q.caps);
-}
-
-/* A fact that is masked takes away the routes that stand on it. */
-static void test_masks(void)
-{
-	static const struct {
-		const char *mask, *route;
-	} rows[] = {
-		{ "send_zc", "map-zc" }, { "io_uring", "read-zc" }, { "msg_zerocopy", "map-msgzc" },
-		{ "sendfile", "sendfile" }, { "splice", "splice" },
-		{ "splice_direct", "direct-splice" },
-	};
-	static struct cost_table t;
-	struct query q = ask(&file, &tcp, MIB);
-	struct err err = { "" };
-	unsigned i;
-
-	cost_init(&t, route_table, route_table_n);
-	q.guarantee = DECANT_LIVE;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		q.caps = facts(NULL);
-		is_int(plan_choose(&q, rows[i].route, &t, NULL, NULL, &err), 0, "%s fits: %s",
-		       rows[i].route, err.text);
-		caps_destroy(q.caps);
-		q.caps = facts(rows[i].mask);
-		is_int(plan_choose(&q, rows[i].route, &t, NULL, NULL, &err), -ENOTSUP,
-		       "%s does not without %s", rows[i].route, rows[i].mask);
-		has(err.text, "masked");
-		caps_destroy(q.caps);
-	}
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-static void test_speed(void)
-{
-	static struct cost_table t;
-	struct query q = ask(&file, &tcp, 4 * KIB);
-	const struct route *r;
-	uint64_t best = UINT64_MAX, ns;
-	unsigned i, k;
-
-	cost_init(&t, route_table, route_table_n);
-	q.caps = facts(NULL);
-	for (i = 0; i < 20; i++) {
-		ns = now_ns();
-		for (k = 0; k < 1000; k++)
-			(void)plan_choose(&q, NULL, &t, NULL, &r, NULL);
-		ns = (now_ns() - ns) / 1000;
-		best = ns < best ? ns : best;
-	}
-	diag("a plan without texts: %ju ns", (uintmax_t)best);
-	/* 200 is the aim; sanitizers and busy machines get some more. */
-	ok(best < 5000, "a small transfer is planned in no time");
-	caps_destroy(q.caps);
-}
-
-/* ---------------------------------------------------------------- residency */
-
-#define SCRATCH_BYTES (8 * MIB)
-
-/* Half of the file in the page cache, as the file system has whole blocks. */
-static int half_cold_file(void)
-{
-	static char half[SCRATCH_BYTES / 2];
-	int fd = open("/tmp", O_TMPFILE | O_RDWR, 0600);
-
-	need(fd >= 0 && ftruncate(fd, SCRATCH_BYTES) == 0, "scratch file");
-	memset(half, 'r', sizeof(half));
-	need(pwrite(fd, half, sizeof(half), 0) == sizeof(half) &&
-	     pwrite(fd, half, sizeof(half), sizeof(half)) == sizeof(half) && fsync(fd) == 0,
-	     "scratch file");
-	is_int(residency_cold_permille(fd, 0, SCRATCH_BYTES), 0, "all of it is hot");
-	need(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0, "fadvise");
-	need(posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM) == 0, "fadvise");
-	return fd;
-}
-
-static void test_residency(void)
-{
-	static char half[SCRATCH_BYTES / 2];
-	struct statfs fs;
-	int fd, cold;
-
-	need(statfs("/tmp", &fs) == 0, "statfs");
-	if (fs.f_type == 0x01021994)
-		skip("/tmp is a tmpfs, whose pages cannot be thrown out");
-	fd = half_cold_file();
-	is_int(residency_cold_permille(fd, 0, SCRATCH_BYTES), 1000, "all of it is cold");
-	need(pread(fd, half, sizeof(half), 0) == sizeof(half), "read");
-	cold = (int)residency_cold_permille(fd, 0, SCRATCH_BYTES);
-	ok(cold >= 450 && cold <= 500, "half of it is cold: %d", cold);
-	is_int(residency_cold_permille(fd, 100, MIB), 0, "of the first half nothing");
-	is_int(residency_cold_permille(fd, SCRATCH_BYTES - MIB - 100, MIB), 1000,
-	       "of the last half all");
-	is_int(residency_cold_permille(fd, 0, 0), 0, "of nothing nothing");
-	is_int(residency_cold_permille(-1, 0, MIB), 0, "of what cannot be asked nothing");
-}
-
-#ifdef DECANT_FAULTS
-/* cachestat(2) is new, and only for one's own files. */
-static void test_residency_sampled(void)
-{
-	struct sys_fault_plan no = {
-		.nth = 1, .repeat = 1000, .name = "cachestat", .error = EPERM,
-	};
-	static char half[SCRATCH_BYTES / 2];
-	int fd = half_cold_file(), cold;
-
-	need(pread(fd, half, sizeof(half), 0) == sizeof(half), "read");
-	sys_fault_arm(&no);
-	cold = (int)residency_cold_permille(fd, 0, SCRATCH_BYTES);
-	is_int(sys_fault_fired(), 1, "control: cachestat was refused");
-	ok(cold > 300 && cold <= 550, "half of it is cold by samples: %d", cold);
-	is_int(residency_cold_permille(fd, 0, MIB), 0, "of the first half nothing");
-}
-#else
-static void test_residency_sampled(void)
-{
-	skip("cachestat is made to fail only with -Dfaults=true");
-}
-#endif
 
 int main(void)
 {
@@ -618,14 +370,5 @@ int main(void)
 	test_tie();
 	test_sentences();
 	test_sinks();
-	tap_case_arg(test_every_pair, NULL, "every pair of ends has a stable route");
-	tap_case_arg(test_every_pair,
-		     "io_uring,msg_zerocopy,sendfile,splice,tee,vmsplice,copy_file_range,o_direct,"
-		     "reflink,process_vm", "also with everything masked");
-	test_no_live();
-	test_masks();
-	tap_case("how much is in the page cache", test_residency);
-	tap_case("the same by samples", test_residency_sampled);
-	test_speed();
 	return done();
 }

@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -90,4 +91,13 @@ void forked_end(struct forked *f)
 	(void)kill(f->pid, SIGKILL);
 	(void)waitpid(f->pid, NULL, 0);
 	caps_destroy(f->caps);
+}
+
+char *forked_put(size_t at, size_t len, int prot, int flags)
+{
+	char *p = mmap(FORKED_AT + at, len, prot, flags | MAP_FIXED, -1, 0);
+
+	if (p == MAP_FAILED)
+		_exit(9);
+	return p;
 }

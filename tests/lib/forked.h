@@ -34,4 +34,7 @@ long forked_wait(struct forked *f);
 struct target *forked_open(struct forked *f);
 void forked_end(struct forked *f);
 
+/* In the victim: a mapping at FORKED_AT + at; else it exits. */
+char *forked_put(size_t at, size_t len, int prot, int flags);
+
 #endif

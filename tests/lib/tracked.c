@@ -11,15 +11,6 @@
 
 /* ------------------------------------------------------------- in the victim */
 
-char *tracked_put(size_t at, size_t len, int prot, int flags)
-{
-	char *p = mmap(FORKED_AT + at, len, prot, flags | MAP_FIXED, -1, 0);
-
-	if (p == MAP_FAILED)
-		_exit(9);
-	return p;
-}
-
 char *tracked_page(size_t n)
 {
 	return FORKED_AT + n * PAGE;
@@ -27,13 +18,13 @@ char *tracked_page(size_t n)
 
 long tracked_small(uintptr_t len)
 {
-	madvise(tracked_put(0, len, RW, ANON), len, MADV_NOHUGEPAGE);
+	madvise(forked_put(0, len, RW, ANON), len, MADV_NOHUGEPAGE);
 	return 0;
 }
 
 long tracked_huge(uintptr_t len)
 {
-	char *p = tracked_put(0, len, RW, ANON);
+	char *p = forked_put(0, len, RW, ANON);
 
 	madvise(p, len, MADV_HUGEPAGE);
 	memset(p, 1, len);

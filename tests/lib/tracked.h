@@ -24,7 +24,6 @@
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 
 /* In the victim, for forked_do(): memory of that length, ... */
-char *tracked_put(size_t at, size_t len, int prot, int flags);
 char *tracked_page(size_t n);
 long tracked_small(uintptr_t len);
 long tracked_huge(uintptr_t len);

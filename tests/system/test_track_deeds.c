@@ -90,14 +90,14 @@ static long deed_unmap(uintptr_t arg)
 static long deed_replace(uintptr_t arg)
 {
 	(void)arg;
-	tracked_put(512 * PAGE, BLOCK, RW, ANON);
+	forked_put(512 * PAGE, BLOCK, RW, ANON);
 	return 0;
 }
 
 static long deed_replace_and_write(uintptr_t arg)
 {
 	(void)arg;
-	tracked_put(512 * PAGE, BLOCK, RW, ANON);
+	forked_put(512 * PAGE, BLOCK, RW, ANON);
 	*tracked_page(600) = 1;
 	return 0;
 }
@@ -105,7 +105,7 @@ static long deed_replace_and_write(uintptr_t arg)
 static long deed_replace_shared(uintptr_t arg)
 {
 	(void)arg;
-	memset(tracked_put(512 * PAGE, BLOCK, RW, MAP_SHARED | MAP_ANONYMOUS), 2, BLOCK);
+	memset(forked_put(512 * PAGE, BLOCK, RW, MAP_SHARED | MAP_ANONYMOUS), 2, BLOCK);
 	return 0;
 }
 
@@ -118,7 +118,7 @@ static long deed_move_within(uintptr_t arg)
 
 static long deed_move_in(uintptr_t arg)
 {
-	char *p = tracked_put(64 * MIB, 100 * PAGE, RW, ANON);
+	char *p = forked_put(64 * MIB, 100 * PAGE, RW, ANON);
 
 	(void)arg;
 	memset(p, 7, 100 * PAGE);

@@ -57,7 +57,7 @@ static long victim_huge_kib(uintptr_t arg)
 
 static long victim_sparse(uintptr_t len)
 {
-	char *p = tracked_put(0, len, RW, ANON | MAP_NORESERVE);
+	char *p = forked_put(0, len, RW, ANON | MAP_NORESERVE);
 
 	madvise(p, len, MADV_NOHUGEPAGE);
 	for (size_t at = 0; at < len; at += 1ul << 36)
@@ -284,7 +284,7 @@ static void *thread_maps(void *arg)
 static long victim_gib(uintptr_t huge)
 {
 	pthread_t t;
-	char *p = tracked_put(0, GIB, RW, ANON);
+	char *p = forked_put(0, GIB, RW, ANON);
 
 	madvise(p, GIB, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	memset(p, 1, GIB);

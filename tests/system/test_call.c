@@ -11,6 +11,7 @@
 
 #include "tap.h"
 
+#include "lib/dying.h"
 #include "lib/kit.h"
 #include "lib/remote.h"
 
@@ -274,55 +275,20 @@ static void plain_run(const void *arg)
 static void sweep_run(const void *arg)
 {
 	const struct prey *p = arg;
-	struct sweep s = { .act = remote_act_asks, .method = CALL_FRAME };
-	struct victim v;
 
-	victim_begin(&v, p->habits, "%s", p->victim);
-	s.v = &v;
-	s.step = kit_full() ? 1 : 5;
-	s.first = 1 + kit_random() % s.step;
-	remote_sweep(&s);
-	diag("%u steps, %u deaths, %llu EINTR", s.steps, s.deaths,
-	     (unsigned long long)v.report->eintr);
-	ok(s.whole, "all steps were died at");
-	is_int(s.harmed, 0, "not harmed: %s", s.what);
-	victim_end(&v);
+	dying_sweep(p->victim, p->habits, remote_act_asks, false);
 }
 
-/* Not our death, but an error at each step. */
 static void errors_run(const void *arg)
 {
-	struct sweep s = { .act = remote_act_asks, .method = CALL_FRAME, .errors = true };
-	struct victim v;
-
 	(void)arg;
-	victim_begin(&v, 0, "registers general --ms 2");
-	s.v = &v;
-	s.step = kit_full() ? 1 : 3;
-	s.first = 1 + kit_random() % s.step;
-	remote_sweep(&s);
-	diag("%u steps, %u faults", s.steps, s.deaths);
-	ok(s.whole, "all steps failed once");
-	is_int(s.harmed, 0, "not harmed: %s", s.what);
-	victim_end(&v);
+	dying_errors(remote_act_asks);
 }
 
-/* Registers changed in place: if this did no harm the sweep would see none. */
 static void control_run(const void *arg)
 {
-	struct sweep s = { .act = remote_act_asks, .method = CALL_PLAIN, .quick = true };
-	struct victim v;
-
 	(void)arg;
-	for (s.first = 1; !s.whole && s.killed < 1; s.first = s.last + 1) {
-		victim_begin(&v, 0, "registers general --ms 2");
-		s.v = &v;
-		remote_sweep(&s);
-		victim_end(&v);
-	}
-	diag("%u deaths, %u harmed, %u killed, the first: %s", s.deaths, s.harmed, s.killed,
-	     s.what);
-	ok(s.harmed > 0 && s.killed > 0, "the plain method is seen to kill");
+	dying_control(remote_act_asks);
 }
 
 static const struct prey dying[] = {

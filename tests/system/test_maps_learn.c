@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "caps/vma_iter.h"
+#include "lib/child.h"
 #include "lib/kit.h"
 #include "process/maps.h"
 #include "process/target.h"
@@ -85,24 +86,8 @@ static struct target *victim_start(void)
 {
 	struct target *t = NULL;
 	struct err e;
-	int fds[2];
-	char c;
-	pid_t pid;
 
-	kit_must(pipe(fds));
-	pid = kit_must(fork());
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		victim_main();
-		if (write(fds[1], "x", 1) == 1)
-			pause();
-		_exit(1);
-	}
-	close(fds[1]);
-	if (read(fds[0], &c, 1) != 1)
-		kit_die("the victim did not start");
-	close(fds[0]);
-	if (target_open(&t, pid, caps, &e) < 0)
+	if (target_open(&t, child_of(victim_main), caps, &e) < 0)
 		kit_die("%s", e.text);
 	return t;
 }
@@ -112,8 +97,7 @@ static void victim_end(struct target *t)
 	pid_t pid = t->pid;
 
 	target_close(t);
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	child_end(pid);
 }
 
 /* ------------------------------------------------------------ the two ways */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/kit.h"
+#include "lib/stopper.h"
 #include "process/tracer.h"
 #include "sys/fault.h"
 #include "sys/sys.h"
@@ -28,25 +29,10 @@ static struct tracer *tracer_new(void)
 	return tr;
 }
 
-/* State of a process in /proc/PID/stat; 0: there is none. */
-static char state_of(pid_t pid)
-{
-	char path[64], text[256], *p;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	f = fopen(path, "r");
-	if (!f)
-		return 0;
-	p = fgets(text, sizeof(text), f) ? strrchr(text, ')') : NULL;
-	(void)fclose(f);
-	return p ? p[2] : 0;
-}
-
 static bool gone_within(pid_t pid, unsigned ms)
 {
 	for (unsigned i = 0; i <= ms; i++, kit_sleep_ms(1)) {
-		char c = state_of(pid);
+		char c = stopper_state(pid, pid);
 
 		if (c == 0 || c == 'Z' || c == 'X')
 			return true;
@@ -382,15 +368,15 @@ static void test_lets_go(void)
 	tr = tracer_new();
 	before = tracer_pid(tr);
 	is_int(tracer_run(tr, run_hold, &p), 42, "seized");
-	is_int(state_of(p.pid), 't', "control: it stands still");
+	is_int(stopper_state(p.pid, p.pid), 't', "control: it stands still");
 	tracer_stop(tr);
-	ok(state_of(p.pid) != 't', "tracer_stop() lets go");
+	ok(stopper_state(p.pid, p.pid) != 't', "tracer_stop() lets go");
 	tr = tracer_new();
 	p.renew = true;
 	before = tracer_pid(tr);
 	for (int i = 0; i < 50; i++) {
 		is_int(tracer_run(tr, run_hold, &p), 42, "renewed: the result is kept");
-		ok(state_of(p.pid) != 't', "tracer_renew() lets go");
+		ok(stopper_state(p.pid, p.pid) != 't', "tracer_renew() lets go");
 		ok(tracer_pid(tr) != before, "it is another process");
 		before = tracer_pid(tr);
 	}
@@ -436,7 +422,7 @@ static void test_limit(void)
 	for (int i = 0; i < 20; i++) {
 		is_int(tracer_run(tr, run_in_time, &ms), 7, "in time");
 		is_int(tracer_run(tr, run_hang, &p), -ETIMEDOUT, "not in time");
-		ok(state_of(p.pid) != 't', "all is let go");
+		ok(stopper_state(p.pid, p.pid) != 't', "all is let go");
 		is_int(tracer_run(tr, run_sleep, &ms), 0, "another one is there");
 	}
 	ms = 60;

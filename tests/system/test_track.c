@@ -322,15 +322,6 @@ static int faulty_run(struct forked *f, int uffd, struct ranges *written)
 	return r;
 }
 
-static unsigned fds_open(void)
-{
-	unsigned n = 0;
-
-	for (int fd = 0; fd < 256; fd++)
-		n += fcntl(fd, F_GETFD) >= 0;
-	return n;
-}
-
 static void test_faults(void)
 {
 	struct ranges first = RANGES_INIT;
@@ -342,7 +333,7 @@ static void test_faults(void)
 	forked_start(&f, NULL);
 	forked_do(&f, tracked_small, LEN);
 	forked_open(&f);
-	before = fds_open();
+	before = kit_fds_open();
 	r = faulty_run(&f, tracked_steal(&f), &first);
 	is_int(r, 0, "facts are known now");
 	ranges_free(&first);
@@ -356,7 +347,7 @@ static void test_faults(void)
 		sys_fault_disarm();
 		fired = sys_fault_fired() > 0;
 		ok(r <= 0, "call %lu (%s): %d", n, fired ? sys_fault_fired_name() : "", r);
-		is_int(fds_open(), before, "no descriptor is left");
+		is_int(kit_fds_open(), before, "no descriptor is left");
 		ranges_free(&written);
 		if (!fired)
 			break;

@@ -308,10 +308,15 @@ static void notify_stop(struct notify *n)
 	notify_join(n);
 }
 
+/* A worker may trace it for a moment: its stops, which wait() would tell, are no end. */
 static int notify_reap(struct supervise *s, struct ended *ret)
 {
+	struct pollfd p = { .fd = s->pidfd, .events = POLLIN };
 	int r;
 
+	do {
+		r = sys_poll(&p, 1, -1);
+	} while (r == 0 || r == -EINTR);
 	do {
 		r = sys_waitpid(s->pid, &ret->status, 0);
 	} while (r == -EINTR);

@@ -121,6 +121,26 @@ static void call_ends(struct notify_job *job, int in, int out)
 	job->event.out.spliced = call_spliced(job->n, job->out_ino, true);
 }
 
+static void call_close(int *fd)
+{
+	if (*fd >= 0)
+		(void)sys_close(take_fd(fd));
+}
+
+/*
+ * A pidfd is one of a number, and another thread's exec takes its leader's: what
+ * we have copied is the caller's only if it waits for us still.
+ */
+static void call_check(struct notify_job *job)
+{
+	if (notify_is_valid(job))
+		return;
+	call_close(&job->in);
+	call_close(&job->out);
+	job->blind = -ESRCH;
+	job->event.in = job->event.out = (struct policy_end){ .kind = KIND_BAD };
+}
+
 /* One descriptor, which is the one end or the other. */
 static void call_vmsplice(struct notify_job *job)
 {
@@ -292,12 +312,6 @@ static void call_answer(struct notify_job *job, int64_t r)
 		notify_send(job, &resp);
 }
 
-static void call_close(int *fd)
-{
-	if (*fd >= 0)
-		(void)sys_close(take_fd(fd));
-}
-
 void notify_call(struct notify_job *job)
 {
 	int64_t r;
@@ -320,8 +334,10 @@ void notify_call(struct notify_job *job)
 		watch_look(job->n->watch, job->tgid);
 	job->pidfd = call_pidfd(job);
 	job->blind = job->pidfd < 0 ? job->pidfd : 0;
-	if (job->pidfd >= 0)
+	if (job->pidfd >= 0) {
 		call_event(job);
+		call_check(job);
+	}
 	job->verdict = policy_decide(&job->n->s->policy, &job->event);
 	r = call_carry_out(job);
 	if (job->event.call == CALL_SPLICE && (r >= 0 || r == MOVE_NATIVE || r == -EAGAIN))

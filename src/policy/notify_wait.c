@@ -177,6 +177,19 @@ void notify_wait_init(struct notify_job *job)
 	};
 }
 
+/* Until it stands, or is gone.  What the end of our own child was is notify_reap()'s. */
+static void interrupt_wait(const struct notify_job *job)
+{
+	int status;
+	pid_t r;
+
+	do {
+		r = sys_wait_until(job->tid, &status);
+	} while (r == -EINTR);
+	if (r > 0 && !WIFSTOPPED(status) && job->tid != job->n->s->pid)
+		(void)sys_waitpid(job->tid, &status, __WALL | WNOHANG);
+}
+
 /*
  * We trace it for a moment: the stop that is asked for makes the kernel look at
  * what the call returned, whichever thread takes the signal.  Where another
@@ -185,7 +198,6 @@ void notify_wait_init(struct notify_job *job)
 void notify_interrupt(struct notify_job *job, struct seccomp_notif_resp *resp)
 {
 	struct proc_status st;
-	int status;
 
 	if (wait_status(job->tid, &st) < 0 || st.threads <= 1 ||
 	    (st.sig_pending & ~st.sig_blocked) || !notify_is_valid(job) ||
@@ -194,9 +206,8 @@ void notify_interrupt(struct notify_job *job, struct seccomp_notif_resp *resp)
 		return;
 	}
 	(void)sys_ptrace(PTRACE_INTERRUPT, job->tid, 0, 0);
+	/* One that has its number since is let go in its first stop. */
 	notify_send(job, resp);
-	/* Until it stands, or is gone. */
-	while (sys_waitpid(job->tid, &status, __WALL) == -EINTR)
-		;
+	interrupt_wait(job);
 	(void)sys_ptrace(PTRACE_DETACH, job->tid, 0, 0);
 }

@@ -4,6 +4,7 @@
  * its environment and the memory that it counts in; nobody supervises it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/memfd.h>
 #include <stdio.h>
 #include <string.h>
@@ -126,10 +127,12 @@ static int preload_memory(struct supervise *s, struct preload *p, struct err *re
 	void *map;
 	int r;
 
-	p->fd = sys_memfd_create("decant-shim", MFD_CLOEXEC);
+	p->fd = sys_memfd_create("decant-shim", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (p->fd < 0)
 		return err_errno(reterr, p->fd, "memfd");
 	r = sys_ftruncate(p->fd, sizeof(*p->shared));
+	if (r >= 0) /* the program may write to it: what is not there is a SIGBUS of ours */
+		r = sys_addseals(p->fd, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	if (r < 0)
 		return err_errno(reterr, r, "memfd");
 	r = sys_mmap(&map, NULL, sizeof(*p->shared), PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);

@@ -183,13 +183,14 @@ static void call_vector(struct trace *tr, struct tracee *t, bool write, uint32_t
 static bool call_wait(struct trace *tr, struct tracee *t)
 {
 	struct pollfd pfd = { .fd = t->fd, .events = POLLOUT };
-	uint64_t args[6] = { 0, 1, (uint64_t)-1, 0, 0, 0 };
+	uint64_t args[6] = { 0, 1, (uint64_t)-1, 0, 0, 0 }, word;
 	struct user_regs_struct regs;
 
-	_Static_assert(sizeof(pfd) == sizeof(t->wait_saved), "a pollfd is 8 bytes");
+	_Static_assert(sizeof(pfd) == sizeof(word), "a pollfd is 8 bytes");
+	memcpy(&word, &pfd, sizeof(word));
 	t->wait_addr = (t->regs.rsp - CALL_RED_ZONE - 2 * sizeof(pfd)) & ~UINT64_C(7);
 	if (tracee_read(t->tid, t->wait_addr, &t->wait_saved, sizeof(t->wait_saved)) < 0 ||
-	    tracee_write(t->tid, t->wait_addr, &pfd, sizeof(pfd)) < 0)
+	    tracee_poke(t, t->wait_addr, word) < 0)
 		return false;
 	args[0] = t->wait_addr;
 	args[3] = t->is_32bit ? t->regs.rsi : t->regs.r10;
@@ -375,7 +376,7 @@ static void call_rewritten(struct trace *tr, struct tracee *t, int64_t result)
 
 static void call_waited(struct trace *tr, struct tracee *t, int64_t result)
 {
-	(void)tracee_write(t->tid, t->wait_addr, &t->wait_saved, sizeof(t->wait_saved));
+	(void)tracee_poke(t, t->wait_addr, t->wait_saved);
 	if (call_is_restart(result))
 		call_return(tr, t, -CALL_ERESTARTSYS);
 	else if (result < 0)

@@ -104,6 +104,8 @@ int64_t copy_write(struct trace *tr, struct tracee *t, int fd)
 		int64_t got = copy_gather(tr, t, &i, &at);
 		ssize_t n = ours < 0 ? -EPIPE : 0;
 
+		if (!tracee_stands(t))
+			return -ESRCH;
 		if (got <= 0)
 			return done ? done : got;
 		if (ours >= 0)

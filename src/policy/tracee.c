@@ -201,13 +201,17 @@ int tracee_read(pid_t tid, uint64_t addr, void *buf, size_t len)
 	return n < 0 ? (int)n : (size_t)n == len ? 0 : -EFAULT;
 }
 
-int tracee_write(pid_t tid, uint64_t addr, const void *buf, size_t len)
+int tracee_poke(const struct tracee *t, uint64_t addr, uint64_t value)
 {
-	struct iovec local = { (void *)(uintptr_t)buf, len };
-	struct iovec remote = { (void *)(uintptr_t)addr, len };
-	ssize_t n = sys_process_vm_writev(tid, &local, 1, &remote, 1);
+	return (int)sys_ptrace(PTRACE_POKEDATA, t->tid, addr, value);
+}
 
-	return n < 0 ? (int)n : (size_t)n == len ? 0 : -EFAULT;
+bool tracee_stands(const struct tracee *t)
+{
+	unsigned long rax;
+
+	return sys_ptrace(PTRACE_PEEKUSER, t->tid, offsetof(struct user_regs_struct, rax),
+			  (uintptr_t)&rax) >= 0;
 }
 
 /* <asm/unistd_32.h> cannot be included next to the 64-bit one. */

@@ -66,7 +66,15 @@ int tracee_result(const struct tracee *t, int64_t *ret);
 int tracee_store(const struct tracee *t, const struct user_regs_struct *regs);
 /* Whole length or a negative errno. */
 int tracee_read(pid_t tid, uint64_t addr, void *buf, size_t len);
-int tracee_write(pid_t tid, uint64_t addr, const void *buf, size_t len);
+/*
+ * An exec by another thread of the process takes the number of its first one,
+ * which we may be about to act on: then the image that has it is another, with
+ * more rights maybe.  What goes by ptrace does not reach it (-ESRCH, since Linux
+ * 5.13) before we have waited for it; what goes by the number alone does.
+ */
+int tracee_poke(const struct tracee *t, uint64_t addr, uint64_t value);
+/* What was read by the number so far was the thread's own. */
+bool tracee_stands(const struct tracee *t);
 
 /*
  * Registers for another call in place of the one in t->regs; args: six of

@@ -56,7 +56,7 @@ static void fault_set(const struct sys_fault_plan *plan)
 /* A test with a wrong DECANT_FAULT must not go on and pass. */
 static _Noreturn void fault_bad_environment(void)
 {
-	static const char text[] = "DECANT_FAULT: must be N[:name[:ERRNO|short|kill]]\n";
+	static const char text[] = "DECANT_FAULT: must be N[:name[:ERRNO|short|kill|stop]]\n";
 
 	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
 	abort();
@@ -86,6 +86,8 @@ static void fault_from_environment(void)
 		plan.mode = SYS_FAULT_SHORT;
 	else if (what && strcmp(what, "kill") == 0)
 		plan.mode = SYS_FAULT_KILL;
+	else if (what && strcmp(what, "stop") == 0)
+		plan.mode = SYS_FAULT_STOP;
 	else if (what && (plan.error = fault_errno_parse(what)) == 0)
 		fault_bad_environment();
 	fault_set(&plan);
@@ -128,25 +130,29 @@ static void fault_die(void)
 
 int sys_fault(const char *name)
 {
-	bool die = false;
+	enum sys_fault_mode mode = SYS_FAULT_ERROR;
 	int r = 0;
 
 	if (!fault_is_armed())
 		return 0;
 	pthread_mutex_lock(&fault.lock);
 	if (fault.armed && fault.plan.mode != SYS_FAULT_SHORT && fault_hit(name)) {
-		die = fault.plan.mode == SYS_FAULT_KILL;
+		mode = fault.plan.mode;
 		r = -(fault.plan.error ? fault.plan.error : fault_errno_of(name));
 	}
 	pthread_mutex_unlock(&fault.lock);
-	if (die) /* without the lock: others may share our memory and live on */
+	/* Without the lock: others may share our memory and live on. */
+	if (mode == SYS_FAULT_KILL)
 		fault_die();
-	return r;
+	if (mode == SYS_FAULT_STOP)
+		(void)raise(SIGSTOP);
+	return mode == SYS_FAULT_STOP ? 0 : r;
 }
 
 void sys_fault_before(const char *name)
 {
-	if (fault_is_armed() && fault.plan.mode == SYS_FAULT_KILL)
+	if (fault_is_armed() &&
+	    (fault.plan.mode == SYS_FAULT_KILL || fault.plan.mode == SYS_FAULT_STOP))
 		(void)sys_fault(name);
 }
 

@@ -9,7 +9,7 @@
  * fault per process.
  *
  * Programs can be told by the environment, read at the first call:
- *	DECANT_FAULT=N[:name[:ERRNO|short|kill]]	("*" or "": any name)
+ *	DECANT_FAULT=N[:name[:ERRNO|short|kill|stop]]	("*" or "": any name)
  */
 #ifndef SYS_FAULT_H
 #define SYS_FAULT_H
@@ -23,6 +23,7 @@ enum sys_fault_mode {
 	SYS_FAULT_SHORT,     /* moves fewer bytes; counts only calls that can */
 	SYS_FAULT_KILL,      /* SIGKILL to ourselves, before the call; in the tracer: to the
 			      * process that it belongs to, and to itself */
+	SYS_FAULT_STOP,      /* SIGSTOP to ourselves, before the call; it does not fail */
 };
 
 struct sys_fault_plan {
@@ -54,8 +55,8 @@ int sys_fault(const char *name);
 size_t sys_fault_len(const char *name, size_t len);
 
 /*
- * For wrappers whose fault is injected after the call: only SYS_FAULT_KILL
- * fires here (and counts here), so that one can die before such a call, too.
+ * For wrappers whose fault is injected after the call: only SYS_FAULT_KILL and
+ * _STOP fire here (and count here), so that one can die before such a call, too.
  */
 void sys_fault_before(const char *name);
 

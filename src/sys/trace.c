@@ -64,11 +64,11 @@ pid_t sys_waitpid(pid_t pid, int *ret_status, int flags)
 	return (pid_t)WRAP_ONCE("waitpid", syscall(SYS_wait4, pid, ret_status, flags, NULL));
 }
 
-pid_t sys_wait_peek(pid_t pid, int *ret_status)
+static pid_t wait_look(pid_t pid, int *ret_status, int flags)
 {
 	siginfo_t info = { 0 };
 	int r = (int)WRAP_ONCE("waitpid", syscall(SYS_waitid, P_PID, pid, &info,
-						  WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL,
+						  WEXITED | WSTOPPED | WNOWAIT | __WALL | flags,
 						  NULL));
 
 	if (r < 0 || info.si_pid == 0)
@@ -80,6 +80,16 @@ pid_t sys_wait_peek(pid_t pid, int *ret_status)
 	else
 		*ret_status = info.si_status << 8 | 0x7f;
 	return pid;
+}
+
+pid_t sys_wait_peek(pid_t pid, int *ret_status)
+{
+	return wait_look(pid, ret_status, WNOHANG);
+}
+
+pid_t sys_wait_until(pid_t pid, int *ret_status)
+{
+	return wait_look(pid, ret_status, 0);
 }
 
 /* ------------------------------------------------------ other processes */

@@ -32,6 +32,8 @@ pid_t sys_waitpid(pid_t pid, int *ret_status, int flags);
  * should we die before we have handed it on.
  */
 pid_t sys_wait_peek(pid_t pid, int *ret_status);
+/* The same, blocking; EINTR: return. */
+pid_t sys_wait_until(pid_t pid, int *ret_status);
 int sys_kill(pid_t pid, int sig);
 int sys_tgkill(pid_t tgid, pid_t tid, int sig);
 pid_t sys_gettid(void);

@@ -283,4 +283,9 @@ void policed_status(const void *mechanism)
 	policed_run(&p, mechanism, "deny", "hole deny");
 	is_str(p.out, "ENOSYS\n", "vmsplice under deny");
 	policed_free(&p);
+	/* Who traces it for a moment sees stops, and they are not its end. */
+	policed_run(&p, mechanism, "copy-v2", "crowd first");
+	ok(WIFEXITED(p.status) && WEXITSTATUS(p.status) == 7,
+	   "and of one whose first thread was interrupted often (%x)", (unsigned)p.status);
+	policed_free(&p);
 }

@@ -4,6 +4,8 @@
  * a pipe between them that is mostly full or empty; prints "ok".
  * crowd signals: blocked threads and signals of the whole process: each wait
  * ends with EINTR or goes on, and no errno comes through that is the kernel's own.
+ * crowd first: the first thread is blocked, and signals of the process end its
+ * waits; ends with 7.
  * crowd stop: a thread is blocked, and a stop of the process is complete all
  * the same.
  */
@@ -175,6 +177,40 @@ static int signals(void)
 	return 0;
 }
 
+static void *sender(void *arg)
+{
+	sigset_t usr1;
+
+	(void)sigemptyset(&usr1);
+	(void)sigaddset(&usr1, SIGUSR1);
+	(void)pthread_sigmask(SIG_BLOCK, &usr1, arg);
+	for (int i = 0; i < 40; i++) {
+		int before = handled;
+
+		(void)kill(getpid(), SIGUSR1);
+		for (int ms = 0; handled == before && ms < 1000; ms++)
+			(void)usleep(1000);
+	}
+	(void)close(full[0]);
+	return NULL;
+}
+
+static int first(void)
+{
+	struct sigaction act = { .sa_handler = on_signal };
+	char text[65536] = "";
+	pthread_t t;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)sigaction(SIGUSR1, &act, NULL);
+	if (pipe(full) < 0 || write(full[1], text, sizeof(text)) != sizeof(text) ||
+	    pthread_create(&t, NULL, sender, NULL))
+		return 1;
+	(void)blocked(NULL);
+	(void)pthread_join(t, NULL);
+	return handled == 40 && !foreign ? 7 : 2;
+}
+
 /* ------------------------------------------------------------------- stop */
 
 static void *idle(void *arg)
@@ -221,6 +257,8 @@ int main(int argc, char **argv)
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	if (strcmp(what, "signals") == 0)
 		return signals();
+	if (strcmp(what, "first") == 0)
+		return first();
 	if (strcmp(what, "stop") == 0)
 		return stop();
 	return crowd((unsigned)atoi(what) % 65);

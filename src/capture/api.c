@@ -147,7 +147,7 @@ static void capture_init(struct capture *c, struct decant *d, struct decant_targ
 		c->deadline_ns = c->begin_ns + o->timeout_ns;
 }
 
-static void capture_deinit(struct capture *c)
+void capture_deinit(struct capture *c)
 {
 	struct ranges *all[] = { &c->pinned, &c->in_file, &c->rewritten, &c->stale, &c->again,
 				 &c->unreadable, &c->mixed, &c->zeros, &c->written, &c->there,
@@ -168,15 +168,6 @@ static void capture_deinit(struct capture *c)
 	buf_free(&c->notes);
 	buf_free(&c->auxv);
 	buf_free(&c->args);
-}
-
-static int capture_prepare(struct capture *c)
-{
-	int r = objects_open(&c->objects, c->t, &c->err);
-
-	if (r >= 0)
-		r = look_target(c);
-	return r;
 }
 
 static enum scope_cover capture_cover(uint32_t strategy)
@@ -210,7 +201,7 @@ static int capture_strategy(struct capture *c, uint32_t strategy)
 static int capture_run(struct capture *c)
 {
 	uint32_t strategy = DECANT_STRATEGY_AUTO;
-	int r = capture_prepare(c);
+	int r = look_target(c);
 
 	if (r >= 0)
 		r = capture_choose(c, &strategy);
@@ -296,7 +287,7 @@ int decant_capture_plan(struct decant *d, struct decant_target *t,
 	if (r < 0)
 		return r;
 	capture_init(&c, d, t, options ? options : &none, &own);
-	r = capture_prepare(&c);
+	r = look_target(&c);
 	if (r >= 0)
 		r = look_forecast(&c, sample_ns ? sample_ns : CAPTURE_SAMPLE_PLAN_NS, ret);
 	if (r < 0)

@@ -100,6 +100,8 @@ struct capture {
 
 /* ----------------------------------------------------------- common steps */
 
+/* Lets go of all that is in it, whatever was begun. */
+void capture_deinit(struct capture *c);
 int capture_fail(struct capture *c, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* -ECANCELED, -ETIME, or 0; called between pieces.  Sleeps for the rate limit's sake. */

@@ -8,7 +8,6 @@
 
 #include "base/checked.h"
 #include "capture/look.h"
-#include "capture/objects.h"
 #include "sys/sys.h"
 
 #define DIRTY_PAGE 4096u
@@ -20,14 +19,6 @@ int dirty_fail(struct decant_dirty *d, int code, const char *what)
 	return err_errno(&d->c.err, code, "%s", what);
 }
 
-static void dirty_swap(struct ranges *a, struct ranges *b)
-{
-	struct ranges was = *a;
-
-	*a = *b;
-	*b = was;
-}
-
 /* a += b. */
 static int dirty_union(struct decant_dirty *d, struct ranges *a, const struct ranges *b)
 {
@@ -35,7 +26,7 @@ static int dirty_union(struct decant_dirty *d, struct ranges *a, const struct ra
 
 	if (r < 0)
 		return dirty_fail(d, r, "account of the pages");
-	dirty_swap(a, &d->tmp);
+	ranges_swap(a, &d->tmp);
 	return 0;
 }
 
@@ -63,10 +54,8 @@ static int dirty_track(struct decant_dirty *d)
 static int dirty_prepare(struct decant_dirty *d)
 {
 	struct capture *c = &d->c;
-	int r = objects_open(&c->objects, c->t, &c->err);
+	int r = look_target(c);
 
-	if (r >= 0)
-		r = look_target(c);
 	if (r >= 0)
 		r = look_forecast(c, 0, &d->before);
 	if (r >= 0)
@@ -153,31 +142,18 @@ int decant_dirty_begin(struct decant *d, struct decant_dirty **ret, struct decan
 
 void decant_dirty_end(struct decant_dirty *c)
 {
-	struct capture *k;
-
 	if (!c)
 		return;
-	k = &c->c;
-	track_close(k->track);
-	tracer_stop(k->tracer);
-	stop_free(&k->stop);
-	objects_close(k->objects);
-	scope_free(&k->scope);
-	maps_free(&k->before);
-	maps_free(&k->maps);
+	capture_deinit(&c->c);
 	for (unsigned i = 0; i < DIRTY_LEVELS; i++)
 		ranges_free(&c->levels[i].pages);
 
 	struct ranges *all[] = {
 		&c->look, &c->interval, &c->done, &c->seen, &c->part, &c->there, &c->file, &c->tmp,
-		&k->pinned, &k->written, &k->there, &k->residue, &k->tmp, &k->tmp2,
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		ranges_free(all[i]);
-	buf_free(&k->notes);
-	buf_free(&k->auxv);
-	buf_free(&k->args);
 	free(c->mappings);
 	free(c->ranges);
 	free(c);
@@ -308,7 +284,7 @@ static int dirty_take(struct decant_dirty *c, struct decant_dirty_interval *ret)
 	uint64_t gone = 0;
 	int r = 0;
 
-	dirty_swap(&c->done, &c->interval);
+	ranges_swap(&c->done, &c->interval);
 	ranges_clear(&c->interval);
 	ret->looks = c->looks;
 	ret->begin_ns = c->interval_ns - c->begin_ns;

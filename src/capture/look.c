@@ -48,8 +48,10 @@ static void look_facts(struct capture *c)
 int look_target(struct capture *c)
 {
 	struct err err;
-	int r = maps_learn(c->t, &c->before, &c->err);
+	int r = objects_open(&c->objects, c->t, &c->err);
 
+	if (r >= 0)
+		r = maps_learn(c->t, &c->before, &c->err);
 	if (r < 0)
 		return r;
 	c->has_gadgets = gadgets_find(c->t, &c->before, &c->gadgets, &c->gadgets_err) >= 0;

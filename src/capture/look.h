@@ -12,7 +12,7 @@
 /* Why TRACK_NONE; why nothing but the stop. */
 extern const char look_no_track[], look_frozen[];
 
-/* Mappings, gadgets, pinned memory, filter, arguments. */
+/* Mappings and what is behind them, gadgets, pinned memory, filter, arguments. */
 int look_target(struct capture *c);
 /*
  * What a forecast needs.  sample_ns: how long to sample the dirty rate; 0: not

@@ -8,7 +8,6 @@
 
 #include "base/checked.h"
 #include "capture/capture.h"
-#include "capture/objects.h"
 #include "sys/sys.h"
 
 #define ROUNDS_MAX 30
@@ -76,14 +75,6 @@ static int rounds_scan(struct capture *c, bool again)
 	return r < 0 ? r : capture_there(c, c->t, &c->written, &c->residue);
 }
 
-static void rounds_swap(struct ranges *a, struct ranges *b)
-{
-	struct ranges was = *a;
-
-	*a = *b;
-	*b = was;
-}
-
 /* What was in the file and is gone from memory must not stay in the file. */
 static int rounds_account(struct capture *c, const struct ranges *written,
 			  const struct ranges *copied)
@@ -100,11 +91,11 @@ static int rounds_account(struct capture *c, const struct ranges *written,
 		r = ranges_union(&c->tmp, &c->tmp2, copied);
 	if (r < 0)
 		return capture_fail(c, r, "account of the pages");
-	rounds_swap(&c->in_file, &c->tmp);
+	ranges_swap(&c->in_file, &c->tmp);
 	r = ranges_union(&c->tmp, &c->rewritten, copied);
 	if (r < 0)
 		return capture_fail(c, r, "account of the pages");
-	rounds_swap(&c->rewritten, &c->tmp);
+	ranges_swap(&c->rewritten, &c->tmp);
 	return 0;
 }
 
@@ -266,7 +257,7 @@ static int rounds_residue(struct capture *c)
 	r = ranges_union(&c->tmp, &c->written, &c->again);
 	if (r < 0)
 		return r;
-	rounds_swap(&c->written, &c->tmp);
+	ranges_swap(&c->written, &c->tmp);
 	/* What lies in no part of the image any more is of no interest. */
 	ranges_clear(&c->tmp2);
 	for (size_t i = 0; i < c->scope.n && r >= 0; i++)
@@ -274,7 +265,7 @@ static int rounds_residue(struct capture *c)
 			r = ranges_add(&c->tmp2, c->scope.v[i].start, c->scope.v[i].end);
 	if (r >= 0)
 		r = ranges_intersect(&c->tmp, &c->written, &c->tmp2);
-	rounds_swap(&c->written, &c->tmp);
+	ranges_swap(&c->written, &c->tmp);
 	return r < 0 ? r : capture_there(c, c->t, &c->written, &c->residue);
 }
 

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "capture/objects.h"
 #include "predump/tree.h"
 #include "sys/sys.h"
 
@@ -17,14 +16,6 @@
 int predump_fail(struct predump *p, int code, const char *what)
 {
 	return err_errno(&p->c.err, code, "%s", what);
-}
-
-void predump_swap(struct ranges *a, struct ranges *b)
-{
-	struct ranges swap = *a;
-
-	*a = *b;
-	*b = swap;
 }
 
 /* -------------------------------------------------------------- begin, end */
@@ -99,27 +90,16 @@ void predump_init(struct predump *p, struct decant *d, struct decant_target *t, 
 
 void predump_deinit(struct predump *p)
 {
-	struct capture *c = &p->c;
 	struct ranges *all[] = {
 		&p->armed, &p->known, &p->lost, &p->written, &p->there, &p->present, &p->parent,
-		&p->bad, &p->tmp, &p->tmp2, &p->early, &p->same, &p->own, &c->pinned, &c->again,
-		&c->unreadable, &c->there, &c->tmp, &c->tmp2,
+		&p->bad, &p->tmp, &p->tmp2, &p->early, &p->same, &p->own,
 	};
 
 	predump_shared_free(&p->shared_own);
 	predump_parent_close(p);
-	track_close(c->track);
-	tracer_stop(c->tracer);
-	stop_free(&c->stop);
-	objects_close(c->objects);
-	keep_free(&c->keep);
-	maps_free(&c->before);
-	maps_free(&c->maps);
+	capture_deinit(&p->c);
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		ranges_free(all[i]);
-	buf_free(&c->notes);
-	buf_free(&c->auxv);
-	buf_free(&c->args);
 	free(p->parts);
 	free(p->above);
 }

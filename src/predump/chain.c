@@ -60,7 +60,7 @@ static void chain_forget(struct predump *p)
 {
 	ranges_clear(&p->known);
 	if (predump_all(p, false, &p->tmp) >= 0)
-		predump_swap(&p->lost, &p->tmp);
+		ranges_swap(&p->lost, &p->tmp);
 	p->last_bytes = UINT64_MAX;
 }
 

@@ -36,7 +36,7 @@ static int final_early_keep(struct predump *p)
 	if (r >= 0)
 		r = ranges_subtract(&p->tmp, &p->early, &p->bad);
 	if (r >= 0)
-		predump_swap(&p->early, &p->tmp);
+		ranges_swap(&p->early, &p->tmp);
 	return r;
 }
 
@@ -55,7 +55,7 @@ static int final_early(struct predump *p)
 	r = ranges_union(&p->tmp, &p->lost, &p->early);
 	if (r < 0)
 		return r;
-	predump_swap(&p->lost, &p->tmp);
+	ranges_swap(&p->lost, &p->tmp);
 	r = predump_scan(p, true);
 	if (r >= 0)
 		r = predump_there(p, &p->written, &p->early);
@@ -70,7 +70,7 @@ static int final_early(struct predump *p)
 	r = ranges_subtract(&p->tmp, &p->known, &p->written);
 	if (r < 0)
 		return r;
-	predump_swap(&p->known, &p->tmp);
+	ranges_swap(&p->known, &p->tmp);
 	r = ranges_union(&p->tmp, &p->lost, &p->written);
 	return r < 0 ? r : ranges_subtract(&p->lost, &p->tmp, &p->early);
 }
@@ -113,7 +113,7 @@ static int final_sort(struct predump *p)
 		r = ranges_intersect(&p->tmp, &p->early, &p->tmp2);
 	if (r < 0)
 		return r;
-	predump_swap(&p->early, &p->tmp);
+	ranges_swap(&p->early, &p->tmp);
 	return predump_there(p, &p->written, &p->present);
 }
 
@@ -326,7 +326,7 @@ static int final_whole(struct predump *p)
 		return 0;
 	ranges_clear(&p->known);
 	r = predump_all(p, false, &p->tmp);
-	predump_swap(&p->lost, &p->tmp);
+	ranges_swap(&p->lost, &p->tmp);
 	return r < 0 ? predump_fail(p, r, "account of the pages") : 0;
 }
 

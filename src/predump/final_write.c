@@ -95,12 +95,12 @@ static int final_lists(struct predump *p, struct ranges *both)
 
 	if (r < 0)
 		return r;
-	predump_swap(&p->present, &p->tmp);
+	ranges_swap(&p->present, &p->tmp);
 	if (p->how == PREDUMP_SHADOW) {
 		/* By the shadow's pipes comes what was not kept: neither now, nor before. */
 		r = ranges_union(&p->tmp, &p->own, &p->early);
 		if (r >= 0)
-			predump_swap(&p->own, &p->tmp);
+			ranges_swap(&p->own, &p->tmp);
 	} else {
 		ranges_clear(&p->own);
 	}

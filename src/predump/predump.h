@@ -125,8 +125,6 @@ struct predump {
 };
 
 int predump_fail(struct predump *p, int code, const char *what);
-/* a = what was in b, and the other way round. */
-void predump_swap(struct ranges *a, struct ranges *b);
 
 /* ----------------------------------------------------------------- api.c */
 

@@ -7,7 +7,6 @@
 #include <stdio.h>
 
 #include "capture/look.h"
-#include "capture/objects.h"
 #include "predump/predump.h"
 #include "sys/sys.h"
 
@@ -67,7 +66,7 @@ static int round_sort(struct predump *p)
 	/* Of what is known and not told write protection knows that it is there. */
 	if (r >= 0 && !told) {
 		r = predump_there(p, &p->tmp, &p->tmp2);
-		predump_swap(&p->tmp, &p->tmp2);
+		ranges_swap(&p->tmp, &p->tmp2);
 	}
 	if (r >= 0)
 		r = ranges_subtract(&p->tmp2, &p->known, &p->written);
@@ -186,9 +185,7 @@ bool predump_more(const struct predump *p, uint64_t last)
 
 int predump_look(struct predump *p)
 {
-	int r = objects_open(&p->c.objects, p->c.t, &p->c.err);
-
-	return r < 0 ? r : look_target(&p->c);
+	return look_target(&p->c);
 }
 
 int predump_prepare(struct predump *p)

@@ -195,7 +195,7 @@ static int parts_scan_quick(struct predump *p)
 	if (r >= 0)
 		r = ranges_union(&p->tmp2, &p->written, &p->tmp);
 	if (r >= 0)
-		predump_swap(&p->written, &p->tmp2);
+		ranges_swap(&p->written, &p->tmp2);
 	return r < 0 && !p->c.err.text[0] ? predump_fail(p, r, "what was written") : r;
 }
 

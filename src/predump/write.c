@@ -243,7 +243,7 @@ static int write_account(struct predump *p, struct ranges *present)
 		return 0;
 	if (ranges_subtract(&p->tmp, present, &p->bad) < 0)
 		return predump_fail(p, -ENOMEM, "account of the pages");
-	predump_swap(present, &p->tmp);
+	ranges_swap(present, &p->tmp);
 	return 0;
 }
 
@@ -262,7 +262,7 @@ int predump_write(struct predump *p, struct dir *d, enum dir_kind kind, uint64_t
 	/* Where there is no parent all that is there is written. */
 	if (!w.put.parent && parent->n) {
 		r = ranges_union(&p->tmp, present, parent);
-		predump_swap(present, &p->tmp);
+		ranges_swap(present, &p->tmp);
 		ranges_clear(parent);
 	}
 	w.expected_bytes = p->c.copied_bytes + ranges_bytes(present);

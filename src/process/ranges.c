@@ -20,6 +20,14 @@ void ranges_clear(struct ranges *r)
 	r->n = 0;
 }
 
+void ranges_swap(struct ranges *a, struct ranges *b)
+{
+	struct ranges was = *a;
+
+	*a = *b;
+	*b = was;
+}
+
 int ranges_reserve(struct ranges *r, size_t n)
 {
 	uint64_t bytes;

@@ -37,6 +37,8 @@ int ranges_add(struct ranges *r, uint64_t start, uint64_t end);
 int ranges_union(struct ranges *ret, const struct ranges *a, const struct ranges *b);
 int ranges_subtract(struct ranges *ret, const struct ranges *a, const struct ranges *b);
 int ranges_intersect(struct ranges *ret, const struct ranges *a, const struct ranges *b);
+/* Each is what the other was. */
+void ranges_swap(struct ranges *a, struct ranges *b);
 /* Sum of the lengths. */
 uint64_t ranges_bytes(const struct ranges *r);
 /* The first range that ends behind addr: its index, or r->n. */

@@ -5,15 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/json.h"
 #include "cli.h"
 #include "decant.h"
+#include "json_line.h"
 #include "probe_options.h"
 #include "text.h"
 
 #define PROBE_FACTS_MAX 128
 #define PROBE_SECONDS_DEFAULT 5
-#define PROBE_HELP_WIDTH 80
 #define PROBE_COLUMNS 4
 
 static const char *probe_state(const struct decant_fact *f)
@@ -41,8 +40,7 @@ static void probe_json(const struct decant_fact *facts, size_t n)
 	}
 	json_end(&j);
 	json_end(&j);
-	(void)printf("%s\n", buf_str(&j.buf));
-	json_free(&j);
+	json_line_print(stdout, &j);
 }
 
 /* Nothing where the fact has none. */
@@ -129,13 +127,10 @@ static int probe_run(struct decant *d, const struct probe_options *o)
 
 static void probe_help(void)
 {
-	unsigned width = text_width(stdout);
-
 	(void)printf("Usage: decant probe [OPTION]...\n\n"
 		     "Show what this kernel and machine can do, each fact found out by trying.\n\n"
 		     "Options:\n");
-	options_help(stdout, probe_option_rows, probe_option_rows_n,
-		     width ? width : PROBE_HELP_WIDTH);
+	options_help(stdout, probe_option_rows, probe_option_rows_n);
 	(void)printf("\nSee decant-probe(1).\n");
 }
 

@@ -13,9 +13,7 @@
 #include "cli.h"
 #include "decant.h"
 #include "run_options.h"
-#include "text.h"
 
-#define RUN_HELP_WIDTH 80
 
 /* As env(1) and its like: apart from what programs usually return. */
 enum { RUN_FAILED = 125, RUN_NO_EXEC = 126, RUN_NOT_FOUND = 127 };
@@ -118,13 +116,11 @@ static int run_write(FILE *f, const struct run_options *o, const char *text)
 
 static void run_help(void)
 {
-	unsigned width = text_width(stdout);
-
 	(void)printf("Usage: decant run --policy=POLICY [OPTION]... -- CMD [ARG]...\n\n"
 		     "Run an unmodified program under another vmsplice, splice, tee and sendfile,\n"
 		     "and report what it does with them.\n\n"
 		     "Options:\n");
-	options_help(stdout, run_option_rows, run_option_rows_n, width ? width : RUN_HELP_WIDTH);
+	options_help(stdout, run_option_rows, run_option_rows_n);
 	(void)printf("\nExamples:\n"
 		     "  decant run --policy=audit -- fio job.fio\n"
 		     "  decant run --policy=copy-v2,nowait=kernel --report=r.txt -- make check\n\n"

@@ -4,9 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "text.h"
 
-#define COPY_HELP_WIDTH 80
 
 static const char *const copy_checksums[] = { "none", "xxh3", "sha256", NULL };
 static const char *const copy_untils[] = { "delivered", "sent", NULL };
@@ -51,20 +49,15 @@ const struct option_row copy_option_rows[] = {
 	  "threads that copy" },
 	{ 0, "backend", "NAME", false, OPTION_CHOICE, AT(backend), copy_backends, 0,
 	  "auto, uring or threads" },
-	{ 0, "mask", "FACTS", false, OPTION_TEXT, AT(mask), NULL, 0,
-	  "do as if the kernel lacked these facts (see decant-probe(1))" },
-	{ 'p', "progress", "FD", true, OPTION_FD, AT(progress_fd), NULL, 0,
-	  "show a bar, on a terminal only; with FD: write N/TOTAL lines there" },
+	OPTION_ROW_MASK,
+	OPTION_ROW_PROGRESS,
 	{ 0, "events", "FD", false, OPTION_FD, AT(events_fd), NULL, 0,
 	  "write each event as a line of JSON, when it happens" },
-	{ 0, "json", NULL, false, OPTION_FLAG, AT(json), NULL, 0,
-	  "print the result as JSON" },
-	{ 'q', "quiet", NULL, false, OPTION_FLAG, AT(quiet), NULL, 0,
-	  "print errors only" },
+	OPTION_ROW_JSON,
+	OPTION_ROW_QUIET,
 	{ 'v', "verbose", NULL, false, OPTION_FLAG, AT(verbose), NULL, 0,
 	  "tell the route, the moments and the speed" },
-	{ 'h', "help", NULL, false, OPTION_FLAG, AT(help), NULL, 0,
-	  "show this" },
+	OPTION_ROW_HELP,
 };
 
 const size_t copy_option_rows_n = sizeof(copy_option_rows) / sizeof(copy_option_rows[0]);
@@ -203,14 +196,12 @@ void copy_options_routes(void)
 
 void copy_options_help(const char *command, const char *what)
 {
-	unsigned width = text_width(stdout);
-
 	(void)printf("Usage: decant %s [OPTION]... FROM TO\n\n%s\n\n"
 		     "Ends: a path, - (standard input or output), fd:N, tcp:HOST:PORT,\n"
 		     "tcp-listen:[ADDR]:PORT, unix:PATH, unix-listen:PATH, mem:SIZE, null:,\n"
 		     "zero:[SIZE], file:PATH.  Sizes take K M G T (1024) and KB MB GB TB "
 		     "(1000).\n\n"
 		     "Options:\n", command, what);
-	options_help(stdout, copy_option_rows, copy_option_rows_n, width ? width : COPY_HELP_WIDTH);
+	options_help(stdout, copy_option_rows, copy_option_rows_n);
 	(void)printf("\nSee decant-%s(1) and decant(7).\n", command);
 }

@@ -4,10 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/parse.h"
-#include "text.h"
 
-#define CORE_HELP_WIDTH 80
 /* core(5) knows bits 0 to 8. */
 #define CORE_FILTER_MAX 0x1ffu
 
@@ -39,21 +36,14 @@ const struct option_row core_option_rows[] = {
 	  "replace a file that exists" },
 	{ 0, "explain", NULL, false, OPTION_FLAG, AT(explain), NULL, 0,
 	  "predict pause and time of each strategy; nothing is stopped or written" },
-	{ 0, "unsafe", NULL, false, OPTION_FLAG, AT(unsafe), NULL, 0,
-	  "where there is no safe way into the process take one in which decant's own death "
-	  "would kill it" },
-	{ 0, "mask", "FACTS", false, OPTION_TEXT, AT(mask), NULL, 0,
-	  "do as if the kernel lacked these facts (see decant-probe(1))" },
-	{ 'p', "progress", "FD", true, OPTION_FD, AT(progress_fd), NULL, 0,
-	  "show a bar, on a terminal only; with FD: write N/TOTAL lines there" },
-	{ 0, "json", NULL, false, OPTION_FLAG, AT(json), NULL, 0,
-	  "print the result as JSON" },
-	{ 'q', "quiet", NULL, false, OPTION_FLAG, AT(quiet), NULL, 0,
-	  "print errors only" },
+	OPTION_ROW_UNSAFE,
+	OPTION_ROW_MASK,
+	OPTION_ROW_PROGRESS,
+	OPTION_ROW_JSON,
+	OPTION_ROW_QUIET,
 	{ 'v', "verbose", NULL, false, OPTION_FLAG, AT(verbose), NULL, 0,
 	  "tell the strategy, why that one, and what it took" },
-	{ 'h', "help", NULL, false, OPTION_FLAG, AT(help), NULL, 0,
-	  "show this" },
+	OPTION_ROW_HELP,
 };
 
 const size_t core_option_rows_n = sizeof(core_option_rows) / sizeof(core_option_rows[0]);
@@ -92,7 +82,6 @@ int core_options_parse(struct core_options *ret, int argc, char *const *argv,
 {
 	struct core_options o = { .progress_fd = -1, .filter = CORE_FILTER_NONE };
 	const char *pid[1] = { NULL };
-	uint64_t number = 0;
 	int r = options_parse(core_option_rows, core_option_rows_n, argc, argv, &o, pid, 1,
 			      reterr);
 
@@ -102,11 +91,9 @@ int core_options_parse(struct core_options *ret, int argc, char *const *argv,
 		*ret = o;
 		return 0;
 	}
-	if (!pid[0])
-		return err_set(reterr, -EINVAL, "PID is missing");
-	if (parse_u64(pid[0], 1, INT32_MAX, &number, reterr) < 0)
-		return err_wrap(reterr, -EINVAL, "PID");
-	o.pid = (pid_t)number;
+	r = options_pid(pid[0], &o.pid, reterr);
+	if (r < 0)
+		return r;
 	(void)snprintf(o.own_name, sizeof(o.own_name), "core.%d", (int)o.pid);
 	r = core_check(&o, reterr);
 	if (r == 0 && o.output)
@@ -137,15 +124,12 @@ void core_options_capture(const struct core_options *o, struct decant_capture_op
 
 void core_options_help(void)
 {
-	unsigned width = text_width(stdout);
-
 	(void)printf("Usage: decant core [OPTION]... PID\n\n"
 		     "Write an ELF core of a running process, for gdb and its like: memory and\n"
 		     "registers of one instant, for which it stands still for about a "
 		     "millisecond.\n"
 		     "The process goes on as if nothing had been.\n\n"
 		     "Options:\n");
-	options_help(stdout, core_option_rows, core_option_rows_n,
-		     width ? width : CORE_HELP_WIDTH);
+	options_help(stdout, core_option_rows, core_option_rows_n);
 	(void)printf("\nSee decant-core(1).\n");
 }

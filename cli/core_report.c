@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 #include "cli.h"
-#include "events.h"
+#include "json_line.h"
 #include "text.h"
 
 #define CORE_COLUMNS 5
@@ -112,18 +112,9 @@ void core_report_json(FILE *f, const struct core_result *r, const struct core_op
 	json_member_i64(&j, "pid", o->pid);
 	json_member_string(&j, "output", r->output);
 	core_json_report(&j, &r->report);
-	json_key(&j, "error");
-	if (r->error) {
-		json_object(&j);
-		json_member_string(&j, "code", events_error_name(r->error));
-		json_member_string(&j, "message", r->message);
-		json_end(&j);
-	} else {
-		json_null(&j);
-	}
+	json_line_error(&j, r->error, r->message);
 	json_end(&j);
-	(void)fprintf(f, "%s\n", buf_str(&j.buf));
-	json_free(&j);
+	json_line_print(f, &j);
 }
 
 /* Where it means something else than for a copy. */
@@ -269,6 +260,5 @@ void core_plan_json(FILE *f, const struct decant_capture_plan *p, const struct c
 	}
 	json_end(&j);
 	json_end(&j);
-	(void)fprintf(f, "%s\n", buf_str(&j.buf));
-	json_free(&j);
+	json_line_print(f, &j);
 }

@@ -5,16 +5,7 @@
 #include "base/json.h"
 #include "core_options.h"
 #include "dirty_report.h"
-#include "events.h"
-
-static void json_line(struct buf *ret, struct json *j)
-{
-	buf_append(ret, j->buf.data, j->buf.len);
-	buf_putc(ret, '\n');
-	if (j->buf.error && !ret->error)
-		ret->error = j->buf.error;
-	json_free(j);
-}
+#include "json_line.h"
 
 static void json_access(struct json *j, uint32_t flags)
 {
@@ -83,7 +74,7 @@ void dirty_json_interval(struct buf *ret, const struct decant_dirty_interval *i,
 		json_end(&j);
 	}
 	json_end(&j);
-	json_line(ret, &j);
+	json_line_append(ret, &j);
 }
 
 static void json_forecasts(struct json *j, const struct decant_dirty_plan *p)
@@ -163,15 +154,7 @@ void dirty_json_result(struct buf *ret, const struct dirty_result *r,
 		json_key(&j, "plan");
 		json_null(&j);
 	}
-	json_key(&j, "error");
-	if (r->error) {
-		json_object(&j);
-		json_member_string(&j, "code", events_error_name(r->error));
-		json_member_string(&j, "message", r->message);
-		json_end(&j);
-	} else {
-		json_null(&j);
-	}
+	json_line_error(&j, r->error, r->message);
 	json_end(&j);
-	json_line(ret, &j);
+	json_line_append(ret, &j);
 }

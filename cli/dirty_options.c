@@ -5,14 +5,10 @@
 #include <string.h>
 
 #include "base/parse.h"
-#include "text.h"
 
-#define DIRTY_HELP_WIDTH 80
 #define DIRTY_INTERVAL_NS UINT64_C(1000000000)
 #define DIRTY_INTERVAL_MIN_NS UINT64_C(1000000)
 #define DIRTY_FOR_NS UINT64_C(10000000000)
-
-static const char *const dirty_tracks[] = { "auto", "wp", "soft-dirty", NULL };
 
 #define AT(member) OPTION_AT(dirty_options, member)
 
@@ -30,21 +26,16 @@ const struct option_row dirty_option_rows[] = {
 	  "working directory is)" },
 	{ 0, "max-pause", "DURATION", false, OPTION_TIME, AT(pause_max_ns), NULL, 0,
 	  "predict captures that may stop the process for so long (default 5ms)" },
-	{ 0, "track", "HOW", false, OPTION_CHOICE, AT(track), dirty_tracks, 0,
-	  "how written pages are found: auto (default), wp or soft-dirty" },
-	{ 0, "unsafe", NULL, false, OPTION_FLAG, AT(unsafe), NULL, 0,
-	  "where there is no safe way into the process take one in which decant's own death "
-	  "would kill it" },
-	{ 0, "mask", "FACTS", false, OPTION_TEXT, AT(mask), NULL, 0,
-	  "do as if the kernel lacked these facts (see decant-probe(1))" },
+	OPTION_ROW_TRACK,
+	OPTION_ROW_UNSAFE,
+	OPTION_ROW_MASK,
 	{ 0, "json", NULL, false, OPTION_FLAG, AT(json), NULL, 0,
 	  "print a line of JSON for each interval, and one for the result" },
 	{ 'r', "ranges", NULL, false, OPTION_FLAG, AT(ranges), NULL, 0,
 	  "with --json: the pages themselves, too" },
 	{ 'q', "quiet", NULL, false, OPTION_FLAG, AT(quiet), NULL, 0,
 	  "print the result only, not the intervals" },
-	{ 'h', "help", NULL, false, OPTION_FLAG, AT(help), NULL, 0,
-	  "show this" },
+	OPTION_ROW_HELP,
 };
 
 const size_t dirty_option_rows_n = sizeof(dirty_option_rows) / sizeof(dirty_option_rows[0]);
@@ -74,25 +65,17 @@ int dirty_options_parse(struct dirty_options *ret, int argc, char *const *argv,
 {
 	struct dirty_options o = { .pid = 0 };
 	const char *pid[1] = { NULL };
-	uint64_t number = 0;
 	int r = options_parse(dirty_option_rows, dirty_option_rows_n, argc, argv, &o, pid, 1,
 			      reterr);
 
+	if (r >= 0 && !o.help)
+		r = options_pid(pid[0], &o.pid, reterr);
+	if (r >= 0 && !o.help)
+		r = dirty_check(&o, reterr);
 	if (r < 0)
 		return r;
-	if (o.help) {
-		*ret = o;
-		return 0;
-	}
-	if (!pid[0])
-		return err_set(reterr, -EINVAL, "PID is missing");
-	if (parse_u64(pid[0], 1, INT32_MAX, &number, reterr) < 0)
-		return err_wrap(reterr, -EINVAL, "PID");
-	o.pid = (pid_t)number;
-	r = dirty_check(&o, reterr);
-	if (r == 0)
-		*ret = o;
-	return r;
+	*ret = o;
+	return 0;
 }
 
 void dirty_options_library(const struct dirty_options *o, struct decant_dirty_options *ret)
@@ -107,13 +90,10 @@ void dirty_options_library(const struct dirty_options *o, struct decant_dirty_op
 
 void dirty_options_help(void)
 {
-	unsigned width = text_width(stdout);
-
 	(void)printf("Usage: decant dirty [OPTION]... PID\n\n"
 		     "Show how fast a process writes to its memory, by mapping, and what a\n"
 		     "capture of it would take.\n\n"
 		     "Options:\n");
-	options_help(stdout, dirty_option_rows, dirty_option_rows_n,
-		     width ? width : DIRTY_HELP_WIDTH);
+	options_help(stdout, dirty_option_rows, dirty_option_rows_n);
 	(void)printf("\nSee decant-dirty(1).\n");
 }

@@ -2,10 +2,10 @@
 #include "events.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/json.h"
 #include "digest.h"
+#include "json_line.h"
 
 const char *events_type_name(uint32_t type)
 {
@@ -34,19 +34,6 @@ const char *events_delivered_name(uint32_t flags)
 		if (flags & names[i].flag)
 			return names[i].name;
 	return NULL;
-}
-
-const char *events_error_name(int error)
-{
-	const char *name;
-
-	if (error == 0)
-		return "";
-	/* One number has two names here; <decant.h> says this one. */
-	if (error == -ENOTSUP)
-		return "ENOTSUP";
-	name = strerrorname_np(error < 0 ? -error : error);
-	return name ? name : "unknown";
 }
 
 /* One line in one piece; the reader may be slow, but must not be gone. */
@@ -85,7 +72,7 @@ void events_engine(struct events *e, const struct decant_event *event)
 		json_member_string(&j, "means", events_delivered_name(event->flags));
 	if (event->type == DECANT_ENDED) {
 		json_member_string(&j, "route", event->route);
-		json_member_string(&j, "error", events_error_name(event->error));
+		json_member_string(&j, "error", json_line_error_name(event->error));
 		json_member_string(&j, "message", event->message);
 		json_member_u64(&j, "arrived_bytes", event->arrived_bytes);
 		json_member_u64(&j, "offset", event->offset);

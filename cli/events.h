@@ -21,8 +21,6 @@ struct events {
 const char *events_type_name(uint32_t type);
 /* What DELIVERED means by its flags: "written", "acked", ...; or NULL. */
 const char *events_delivered_name(uint32_t flags);
-/* "ENOSPC"; "" for 0. */
-const char *events_error_name(int error);
 
 /* An event of the library's. */
 void events_engine(struct events *e, const struct decant_event *event);

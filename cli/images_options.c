@@ -4,9 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "text.h"
 
-#define IMAGES_HELP_WIDTH 80
 #define AT(member) OPTION_AT(images_options, member)
 
 static const char *const images_actions[] = { "show", "check", "flatten", "core", "diff", NULL };
@@ -24,12 +22,9 @@ const struct option_row images_option_rows[] = {
 	  "that exists" },
 	{ 0, "sync", NULL, false, OPTION_FLAG, AT(sync), NULL, 0,
 	  "flatten, core: end when all is on the disk" },
-	{ 0, "json", NULL, false, OPTION_FLAG, AT(json), NULL, 0,
-	  "print the result as JSON" },
-	{ 'q', "quiet", NULL, false, OPTION_FLAG, AT(quiet), NULL, 0,
-	  "print errors only" },
-	{ 'h', "help", NULL, false, OPTION_FLAG, AT(help), NULL, 0,
-	  "show this" },
+	OPTION_ROW_JSON,
+	OPTION_ROW_QUIET,
+	OPTION_ROW_HELP,
 };
 
 const size_t images_option_rows_n = sizeof(images_option_rows) / sizeof(images_option_rows[0]);
@@ -117,14 +112,11 @@ int images_options_parse(struct images_options *ret, int argc, char *const *argv
 
 void images_options_help(void)
 {
-	unsigned width = text_width(stdout);
-
 	(void)printf("Usage: decant images DIR [show | check | flatten | core] [OPTION]...\n"
 		     "       decant images DIR diff DIR2 [OPTION]...\n\n"
 		     "Show, check, merge or compare directories of CRIU memory images and their\n"
 		     "chains of parents, or make an ELF core of a final one.\n\n"
 		     "Options:\n");
-	options_help(stdout, images_option_rows, images_option_rows_n,
-		     width ? width : IMAGES_HELP_WIDTH);
+	options_help(stdout, images_option_rows, images_option_rows_n);
 	(void)printf("\nSee decant-images(1).\n");
 }

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/json.h"
+#include "json_line.h"
 #include "text.h"
 
 #define IMAGES_PAGE 4096u
@@ -274,8 +274,7 @@ void images_made(const struct images_options *o, const char *output,
 		}
 		json_member_u64(&j, "total_ns", took_ns);
 		json_end(&j);
-		(void)printf("%s\n", buf_str(&j.buf));
-		json_free(&j);
+		json_line_print(stdout, &j);
 	} else if (!o->quiet) {
 		(void)fprintf(stderr, "%s: %s of pages in %s, %s of it copied\n", output,
 			      text_bytes(bytes, r->pages * IMAGES_PAGE),

@@ -10,6 +10,9 @@
 
 #define OPTIONS_NS_PER_MS 1000000u
 #define OPTIONS_HELP_COLUMN_MAX 26
+#define OPTIONS_HELP_WIDTH 80
+
+const char *const option_tracks[] = { "auto", "wp", "soft-dirty", NULL };
 
 static int option_choice(const struct option_row *row, const char *arg, uint32_t *ret,
 			 struct err *e)
@@ -277,6 +280,18 @@ int options_parse(const struct option_row *rows, size_t rows_n, int argc, char *
 	return operands_n;
 }
 
+int options_pid(const char *operand, pid_t *ret, struct err *reterr)
+{
+	uint64_t number;
+
+	if (!operand)
+		return err_set(reterr, -EINVAL, "PID is missing");
+	if (parse_u64(operand, 1, INT32_MAX, &number, reterr) < 0)
+		return err_wrap(reterr, -EINVAL, "PID");
+	*ret = (pid_t)number;
+	return 0;
+}
+
 /* "  -f, --force", "      --checksum[=KIND]"; returns its columns. */
 static unsigned options_label(char *buf, size_t size, const struct option_row *row)
 {
@@ -291,9 +306,9 @@ static unsigned options_label(char *buf, size_t size, const struct option_row *r
 	return (unsigned)n;
 }
 
-void options_help(FILE *f, const struct option_row *rows, size_t rows_n, unsigned width)
+void options_help(FILE *f, const struct option_row *rows, size_t rows_n)
 {
-	unsigned column = 0;
+	unsigned column = 0, width = text_width(f);
 	char label[64];
 
 	for (size_t i = 0; i < rows_n; i++) {
@@ -302,6 +317,7 @@ void options_help(FILE *f, const struct option_row *rows, size_t rows_n, unsigne
 		if (n > column && n <= OPTIONS_HELP_COLUMN_MAX + 2)
 			column = n;
 	}
+	width = width ? width : OPTIONS_HELP_WIDTH;
 	for (size_t i = 0; i < rows_n; i++) {
 		unsigned n = options_label(label, sizeof(label), &rows[i]);
 

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 
@@ -48,6 +49,30 @@ struct option_row {
 /* Short for tables: the offset of a member. */
 #define OPTION_AT(type, member) offsetof(struct type, member)
 
+/* Rows of more than one command: the same words everywhere.  AT() is the table's own. */
+#define OPTION_ROW_TRACK \
+	{ 0, "track", "HOW", false, OPTION_CHOICE, AT(track), option_tracks, 0, \
+	  "how written pages are found: auto (default), wp or soft-dirty" }
+#define OPTION_ROW_UNSAFE \
+	{ 0, "unsafe", NULL, false, OPTION_FLAG, AT(unsafe), NULL, 0, \
+	  "where there is no safe way into the process take one in which decant's own death " \
+	  "would kill it" }
+#define OPTION_ROW_MASK \
+	{ 0, "mask", "FACTS", false, OPTION_TEXT, AT(mask), NULL, 0, \
+	  "do as if the kernel lacked these facts (see decant-probe(1))" }
+#define OPTION_ROW_PROGRESS \
+	{ 'p', "progress", "FD", true, OPTION_FD, AT(progress_fd), NULL, 0, \
+	  "show a bar, on a terminal only; with FD: write N/TOTAL lines there" }
+#define OPTION_ROW_JSON \
+	{ 0, "json", NULL, false, OPTION_FLAG, AT(json), NULL, 0, "print the result as JSON" }
+#define OPTION_ROW_QUIET \
+	{ 'q', "quiet", NULL, false, OPTION_FLAG, AT(quiet), NULL, 0, "print errors only" }
+#define OPTION_ROW_HELP \
+	{ 'h', "help", NULL, false, OPTION_FLAG, AT(help), NULL, 0, "show this" }
+
+/* As enum decant_track. */
+extern const char *const option_tracks[];
+
 /*
  * Parse argv[1..argc-1] into *target.  Operands are gathered, in their order,
  * in operands (room for operands_max); options may stand between them, "--"
@@ -57,7 +82,10 @@ struct option_row {
 int options_parse(const struct option_row *rows, size_t rows_n, int argc, char *const *argv,
 		  void *target, const char **operands, int operands_max, struct err *reterr);
 
-/* The options as an aligned list, wrapped at width columns. */
-void options_help(FILE *f, const struct option_row *rows, size_t rows_n, unsigned width);
+/* The operand PID; NULL is missing. */
+int options_pid(const char *operand, pid_t *ret, struct err *reterr);
+
+/* The options as an aligned list, wrapped at the terminal's width. */
+void options_help(FILE *f, const struct option_row *rows, size_t rows_n);
 
 #endif

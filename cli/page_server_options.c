@@ -6,9 +6,7 @@
 #include <string.h>
 
 #include "end_spec.h"
-#include "text.h"
 
-#define PAGE_SERVER_HELP_WIDTH 80
 #define PAGE_SERVER_CONNECTIONS_MAX 256
 
 #define AT(member) OPTION_AT(page_server_options, member)
@@ -48,16 +46,13 @@ const struct option_row page_server_option_rows[] = {
 	  "tell a client that it is done when its image is on the disk" },
 	{ 0, "discard", NULL, false, OPTION_FLAG, AT(discard), NULL, 0,
 	  "throw the pages away, to measure the way there" },
-	{ 0, "mask", "FACTS", false, OPTION_TEXT, AT(mask), NULL, 0,
-	  "do as if the kernel lacked these facts (see decant-probe(1))" },
+	OPTION_ROW_MASK,
 	{ 0, "json", NULL, false, OPTION_FLAG, AT(json), NULL, 0,
 	  "print a line of JSON for each connection" },
-	{ 'q', "quiet", NULL, false, OPTION_FLAG, AT(quiet), NULL, 0,
-	  "print errors only" },
+	OPTION_ROW_QUIET,
 	{ 'v', "verbose", NULL, false, OPTION_FLAG, AT(verbose), NULL, 0,
 	  "tell of connections that brought nothing, too" },
-	{ 'h', "help", NULL, false, OPTION_FLAG, AT(help), NULL, 0,
-	  "show this" },
+	OPTION_ROW_HELP,
 };
 
 const size_t page_server_option_rows_n =
@@ -150,13 +145,10 @@ void page_server_options_library(const struct page_server_options *o, struct dec
 
 void page_server_options_help(void)
 {
-	unsigned width = text_width(stdout);
-
 	(void)printf("Usage: decant page-server -D DIR [OPTION]...\n\n"
 		     "Take memory images over the network, as CRIU's page server does: from\n"
 		     "`criu dump`, `criu pre-dump` and `decant predump`, from many at once.\n\n"
 		     "Options:\n");
-	options_help(stdout, page_server_option_rows, page_server_option_rows_n,
-		     width ? width : PAGE_SERVER_HELP_WIDTH);
+	options_help(stdout, page_server_option_rows, page_server_option_rows_n);
 	(void)printf("\nSee decant-page-server(1).\n");
 }

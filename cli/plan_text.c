@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "events.h"
+#include "json_line.h"
 #include "text.h"
 
 #define PLAN_ROWS_MAX 12
@@ -190,15 +190,7 @@ void plan_text_json(FILE *f, const struct plan_text *t)
 	json_member_string(&j, "to", t->to);
 	if (!t->error)
 		plan_json_chosen(&j, plan);
-	json_key(&j, "error");
-	if (t->error) {
-		json_object(&j);
-		json_member_string(&j, "code", events_error_name(t->error));
-		json_member_string(&j, "message", t->message);
-		json_end(&j);
-	} else {
-		json_null(&j);
-	}
+	json_line_error(&j, t->error, t->message);
 	json_key(&j, "assumed");
 	json_array(&j);
 	if (t->from_assumed[0])
@@ -218,6 +210,5 @@ void plan_text_json(FILE *f, const struct plan_text *t)
 	}
 	json_end(&j);
 	json_end(&j);
-	(void)fprintf(f, "%s\n", buf_str(&j.buf));
-	json_free(&j);
+	json_line_print(f, &j);
 }

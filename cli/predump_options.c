@@ -5,12 +5,9 @@
 #include <string.h>
 
 #include "base/parse.h"
-#include "text.h"
 
-#define PREDUMP_HELP_WIDTH 80
 #define PREDUMP_ROUNDS_MAX 200
 
-static const char *const predump_tracks[] = { "auto", "wp", "soft-dirty", NULL };
 static const char *const predump_modes[] = { "auto", "read", "vmsplice", NULL };
 static const char *const predump_leaves[] = { "running", "stopped", NULL };
 static const char *const predump_headers[] = { "auto", "24", "32", NULL };
@@ -35,8 +32,7 @@ const struct option_row predump_option_rows[] = {
 	  "later calls for the same process have what was written since" },
 	{ 0, "stop", NULL, false, OPTION_FLAG, AT(stop), NULL, 0,
 	  "end --watch; no image is made" },
-	{ 0, "track", "HOW", false, OPTION_CHOICE, AT(track), predump_tracks, 0,
-	  "how written pages are found: auto (default), wp or soft-dirty" },
+	OPTION_ROW_TRACK,
 	{ 0, "mode", "HOW", false, OPTION_CHOICE, AT(mode), predump_modes, 0,
 	  "how pages are read: auto (default), read (a copy; the process is not stopped for it) or "
 	  "vmsplice (without a copy, from a fork of the process, which stops for that)" },
@@ -65,21 +61,14 @@ const struct option_row predump_option_rows[] = {
 	  "remove what a killed run left there; complete images stay" },
 	{ 0, "sync", NULL, false, OPTION_FLAG, AT(sync), NULL, 0,
 	  "an image is done when it is on the disk" },
-	{ 0, "unsafe", NULL, false, OPTION_FLAG, AT(unsafe), NULL, 0,
-	  "where there is no safe way into the process take one in which decant's own death "
-	  "would kill it" },
-	{ 0, "mask", "FACTS", false, OPTION_TEXT, AT(mask), NULL, 0,
-	  "do as if the kernel lacked these facts (see decant-probe(1))" },
-	{ 'p', "progress", "FD", true, OPTION_FD, AT(progress_fd), NULL, 0,
-	  "show a bar, on a terminal only; with FD: write N/TOTAL lines there" },
-	{ 0, "json", NULL, false, OPTION_FLAG, AT(json), NULL, 0,
-	  "print the result as JSON" },
-	{ 'q', "quiet", NULL, false, OPTION_FLAG, AT(quiet), NULL, 0,
-	  "print errors only" },
+	OPTION_ROW_UNSAFE,
+	OPTION_ROW_MASK,
+	OPTION_ROW_PROGRESS,
+	OPTION_ROW_JSON,
+	OPTION_ROW_QUIET,
 	{ 'v', "verbose", NULL, false, OPTION_FLAG, AT(verbose), NULL, 0,
 	  "tell of each image, and what it took" },
-	{ 'h', "help", NULL, false, OPTION_FLAG, AT(help), NULL, 0,
-	  "show this" },
+	OPTION_ROW_HELP,
 };
 
 const size_t predump_option_rows_n = sizeof(predump_option_rows) / sizeof(predump_option_rows[0]);
@@ -126,23 +115,14 @@ int predump_options_parse(struct predump_options *ret, int argc, char *const *ar
 {
 	struct predump_options o = { .progress_fd = -1 };
 	const char *pid[1] = { NULL };
-	uint64_t number = 0;
 	int r = options_parse(predump_option_rows, predump_option_rows_n, argc, argv, &o, pid, 1,
 			      reterr);
 
-	if (r < 0)
-		return r;
-	if (o.help) {
-		*ret = o;
-		return 0;
-	}
-	if (!pid[0])
-		return err_set(reterr, -EINVAL, "PID is missing");
-	if (parse_u64(pid[0], 1, INT32_MAX, &number, reterr) < 0)
-		return err_wrap(reterr, -EINVAL, "PID");
-	o.pid = (pid_t)number;
-	r = predump_check(&o, reterr);
-	if (r == 0)
+	if (r >= 0 && !o.help)
+		r = options_pid(pid[0], &o.pid, reterr);
+	if (r >= 0 && !o.help)
+		r = predump_check(&o, reterr);
+	if (r >= 0 && !o.help)
 		r = predump_rounds(&o, reterr);
 	if (r < 0)
 		return r;
@@ -169,14 +149,11 @@ void predump_options_library(const struct predump_options *o, struct decant_pred
 
 void predump_options_help(void)
 {
-	unsigned width = text_width(stdout);
-
 	(void)printf("Usage: decant predump -D DIR [OPTION]... PID\n"
 		     "       decant predump --stop PID\n\n"
 		     "Copy the memory of a process into CRIU's images while it runs, again and\n"
 		     "again what it has written since; or, with --final, up to one instant.\n\n"
 		     "Options:\n");
-	options_help(stdout, predump_option_rows, predump_option_rows_n,
-		     width ? width : PREDUMP_HELP_WIDTH);
+	options_help(stdout, predump_option_rows, predump_option_rows_n);
 	(void)printf("\nSee decant-predump(1).\n");
 }

@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 #include "cli.h"
-#include "events.h"
+#include "json_line.h"
 #include "text.h"
 
 #define PREDUMP_PAGE 4096u
@@ -115,18 +115,9 @@ void predump_report_json(FILE *f, const struct predump_result *r, const struct p
 	json_member_string(&j, "dir", o->dir);
 	predump_json_report(&j, &r->report);
 	predump_json_images(&j, r);
-	json_key(&j, "error");
-	if (r->error) {
-		json_object(&j);
-		json_member_string(&j, "code", events_error_name(r->error));
-		json_member_string(&j, "message", r->message);
-		json_end(&j);
-	} else {
-		json_null(&j);
-	}
+	json_line_error(&j, r->error, r->message);
 	json_end(&j);
-	(void)fprintf(f, "%s\n", buf_str(&j.buf));
-	json_free(&j);
+	json_line_print(f, &j);
 }
 
 /* Where it means something else than for a copy. */

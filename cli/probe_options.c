@@ -17,8 +17,7 @@ const struct option_row probe_option_rows[] = {
 	  "do as if the kernel lacked these facts: names with commas" },
 	{ 0, "json", NULL, false, OPTION_FLAG, AT(json), NULL, 0,
 	  "print the facts as JSON" },
-	{ 'h', "help", NULL, false, OPTION_FLAG, AT(help), NULL, 0,
-	  "show this" },
+	OPTION_ROW_HELP,
 };
 
 const size_t probe_option_rows_n = sizeof(probe_option_rows) / sizeof(probe_option_rows[0]);

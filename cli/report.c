@@ -9,6 +9,7 @@
 #include "cli.h"
 #include "digest.h"
 #include "events.h"
+#include "json_line.h"
 #include "text.h"
 
 void report_event(struct report *r, const struct decant_event *event)
@@ -87,15 +88,7 @@ static void report_json_outcome(struct json *j, const struct report *r)
 	} else {
 		json_null(j);
 	}
-	json_key(j, "error");
-	if (r->error) {
-		json_object(j);
-		json_member_string(j, "code", events_error_name(r->error));
-		json_member_string(j, "message", r->message);
-		json_end(j);
-	} else {
-		json_null(j);
-	}
+	json_line_error(j, r->error, r->message);
 	json_member_string(j, "partial", r->partial);
 	json_member_string(j, "listening", r->listening);
 }
@@ -125,8 +118,7 @@ void report_json(FILE *f, const struct report *r, const struct copy_options *o)
 	report_json_moments(&j, r);
 	report_json_outcome(&j, r);
 	json_end(&j);
-	(void)fprintf(f, "%s\n", buf_str(&j.buf));
-	json_free(&j);
+	json_line_print(f, &j);
 }
 
 void report_failure(const struct report *r)

@@ -24,8 +24,7 @@ const struct option_row run_option_rows[] = {
 	  "write the report as JSON" },
 	{ 0, "criu", NULL, false, OPTION_FLAG, AT(criu), NULL, 0,
 	  "CMD is criu: catch what it does inside a process that runs under notify" },
-	{ 'h', "help", NULL, false, OPTION_FLAG, AT(help), NULL, 0,
-	  "show this" },
+	OPTION_ROW_HELP,
 };
 
 const size_t run_option_rows_n = sizeof(run_option_rows) / sizeof(run_option_rows[0]);

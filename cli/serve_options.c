@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "serve_options.h"
 
-#include "text.h"
 
-#define SERVE_HELP_WIDTH 80
 #define SERVE_GRACE_MS 30000
 
 static const char *const serve_formats[] = { "common", "json", NULL };
@@ -45,12 +43,9 @@ const struct option_row serve_option_rows[] = {
 	  "how long a client may take nothing of its answer (default 60s)" },
 	{ 0, "grace", "DURATION", false, OPTION_DURATION, AT(grace_ms), NULL, 0,
 	  "how long answers may go on after SIGTERM or SIGINT (default 30s)" },
-	{ 0, "mask", "FACTS", false, OPTION_TEXT, AT(mask), NULL, 0,
-	  "do as if the kernel lacked these facts (see decant-probe(1))" },
-	{ 'q', "quiet", NULL, false, OPTION_FLAG, AT(quiet), NULL, 0,
-	  "print errors only" },
-	{ 'h', "help", NULL, false, OPTION_FLAG, AT(help), NULL, 0,
-	  "show this" },
+	OPTION_ROW_MASK,
+	OPTION_ROW_QUIET,
+	OPTION_ROW_HELP,
 };
 
 const size_t serve_option_rows_n = sizeof(serve_option_rows) / sizeof(serve_option_rows[0]);
@@ -95,13 +90,10 @@ void serve_options_library(const struct serve_options *o, int log_fd,
 
 void serve_options_help(void)
 {
-	unsigned width = text_width(stdout);
-
 	(void)printf("Usage: decant serve [OPTION]... [DIR | FILE]\n\n"
 		     "Serve the files of a directory (this one) over HTTP, or one file.\n\n"
 		     "Options:\n");
-	options_help(stdout, serve_option_rows, serve_option_rows_n,
-		     width ? width : SERVE_HELP_WIDTH);
+	options_help(stdout, serve_option_rows, serve_option_rows_n);
 	(void)printf("\nExamples:\n"
 		     "  decant serve\n"
 		     "  decant serve --listen :80 --user www-data "

@@ -115,10 +115,14 @@ static unsigned stride(unsigned n)
 	return kit_full() || n < FEW ? 1 : n / FEW;
 }
 
-static void deaths(const void *arg)
+/*
+ * `dirty` with a fault at each step, or at one of each stride; count says which
+ * of them to count.  *ret_n: the steps.
+ */
+static unsigned sweep(const struct prey *p, const char *what, const char *fault_how,
+		      bool (*count)(const struct told *t, unsigned at), unsigned *ret_n)
 {
-	const struct prey *p = arg;
-	unsigned n, step, died = 0;
+	unsigned n, step, counted = 0;
 	struct victim v;
 	struct told t;
 	char fault[60];
@@ -130,16 +134,30 @@ static void deaths(const void *arg)
 	for (unsigned i = 1; i <= n; i += step) {
 		unsigned at = i + (step > 1 ? (unsigned)(kit_random() % step) : 0);
 
-		snprintf(fault, sizeof(fault), "%u:*:kill", at);
+		snprintf(fault, sizeof(fault), "%u%s", at, fault_how);
 		look(&t, v.pid, fault);
-		died += killed(&t);
+		counted += count(&t, at);
 		harm = victim_harm_quick(&v);
-		need(!harm, "death at step %u: %s", at, harm);
+		need(!harm, "%s at step %u: %s", what, at, harm);
 	}
 	harm = victim_harm(&v);
 	ok(!harm, "after all of them: %s", harm ? harm : "well");
-	ok(died > 10, "%u deaths in %u steps", died, n);
 	victim_end(&v);
+	*ret_n = n;
+	return counted;
+}
+
+static bool has_died(const struct told *t, unsigned at)
+{
+	(void)at;
+	return killed(t);
+}
+
+static void deaths(const void *arg)
+{
+	unsigned n, died = sweep(arg, "death", ":*:kill", has_died, &n);
+
+	ok(died > 10, "%u deaths in %u steps", died, n);
 }
 
 /* Where it matters most: what reaches into it. */
@@ -172,37 +190,22 @@ static void deaths_touching(const void *arg)
 }
 
 /* It succeeds all the same, or says why not; never anything else. */
+static bool has_failed(const struct told *t, unsigned at)
+{
+	ok(WIFEXITED(t->status) && WEXITSTATUS(t->status) <= 1,
+	   "step %u: status 0x%x: %s", at, (unsigned)t->status, t->text);
+	if (!WIFEXITED(t->status) || WEXITSTATUS(t->status) != 1)
+		return false;
+	ok(strstr(t->text, "decant: ") && !strstr(t->text, "decant: \n"),
+	   "step %u: says why: %s", at, t->text);
+	return true;
+}
+
 static void errors(const void *arg)
 {
-	const struct prey *p = arg;
-	unsigned n, step, failed = 0;
-	struct victim v;
-	struct told t;
-	char fault[60];
-	const char *harm;
+	unsigned n, failed = sweep(arg, "error", "", has_failed, &n);
 
-	victim_begin(&v, p->habits, "%s", p->victim);
-	n = steps(&v);
-	step = stride(n);
-	for (unsigned i = 1; i <= n; i += step) {
-		unsigned at = i + (step > 1 ? (unsigned)(kit_random() % step) : 0);
-
-		snprintf(fault, sizeof(fault), "%u", at);
-		look(&t, v.pid, fault);
-		ok(WIFEXITED(t.status) && WEXITSTATUS(t.status) <= 1,
-		   "step %u: status 0x%x: %s", at, (unsigned)t.status, t.text);
-		if (WIFEXITED(t.status) && WEXITSTATUS(t.status) == 1) {
-			failed++;
-			ok(strstr(t.text, "decant: ") && !strstr(t.text, "decant: \n"),
-			   "step %u: says why: %s", at, t.text);
-		}
-		harm = victim_harm_quick(&v);
-		need(!harm, "error at step %u: %s", at, harm);
-	}
-	harm = victim_harm(&v);
-	ok(!harm, "after all of them: %s", harm ? harm : "well");
-	ok(failed > 3, "%u of them failed", failed);
-	victim_end(&v);
+	ok(failed > 3, "%u of %u steps failed", failed, n);
 }
 
 int main(void)

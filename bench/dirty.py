@@ -15,28 +15,20 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-import time
 
-from core import Victim
+import live
 from goals import Verdict, at_least, at_most
+from live import Victim
 
 SMALL_NS = 1_000_000
 FACTOR = 3
 SHARE = 0.75
 
 
-class Bench:
-    def __init__(self, args):
-        self.args = args
-        self.decant = os.path.join(args.build, "decant")
-        self.program = os.path.join(args.build, "bench", "decant-bench-victim")
-        self.dir = tempfile.mkdtemp(prefix="decant-bench-dirty-", dir=args.dir)
-        self.verdicts, self.rows, self.predictions = [], [], []
-
-    def judge(self, verdict):
-        self.verdicts.append(verdict)
-        print("   ", verdict, flush=True)
+class Bench(live.Bench):
+    def __init__(self, *where):
+        super().__init__(*where)
+        self.predictions = []
 
     def run(self, *words):
         done = subprocess.run([self.decant, *words], stdout=subprocess.PIPE,
@@ -70,9 +62,7 @@ class Bench:
         print(name, flush=True)
         victim = Victim(self.program, *options)
         try:
-            victim.reset()
-            time.sleep(1)
-            alone = victim.gap_ms()
+            alone = victim.quiet_gap_ms()
             victim.reset()
             result = self.run("dirty", str(victim.pid), "--json", "--for", f"{seconds}s", "-i",
                               "200ms")
@@ -113,8 +103,7 @@ def main():
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("build", help="the build directory")
     args = parser.parse_args()
-    args.build = os.path.abspath(args.build)
-    b = Bench(args)
+    b = Bench(os.path.abspath(args.build), args.dir, "dirty")
     for name, options in CASES[:2] if args.quick else CASES:
         if args.only in name:
             b.case(name, options, 2 if args.quick else 5)

@@ -6,19 +6,17 @@ descriptors.  Against criu pre-dump: bench/criu.py, in a machine that can run it
     bench/predump.py [--quick] [--dir DIR] [--json FILE] [--only TEXT] BUILD
 """
 
-import argparse
 import json
 import os
 import shutil
 import statistics
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 
-from core import GIB, Victim, fio_write_speed, fork_ms
+import live
 from goals import Verdict, at_least, at_most
+from live import GIB, Victim, fio_write_speed, fork_ms
 
 PAGE = 4096
 PEAK_MIB = 64
@@ -50,17 +48,7 @@ def count_descriptors(pid, most, over):
             pass
 
 
-class Bench:
-    def __init__(self, args):
-        self.decant = os.path.join(args.build, "decant")
-        self.program = os.path.join(args.build, "bench", "decant-bench-victim")
-        self.dir = tempfile.mkdtemp(prefix="decant-bench-predump-", dir=args.dir)
-        self.verdicts, self.rows = [], []
-
-    def judge(self, verdict):
-        self.verdicts.append(verdict)
-        print("   ", verdict, flush=True)
-
+class Bench(live.Bench):
     def take(self, victim, *words):
         images = os.path.join(self.dir, "images")
         os.sync()
@@ -88,9 +76,7 @@ class Bench:
         print(f"{name}  (decant predump {' '.join(words)})", flush=True)
         victim = Victim(self.program, *options)
         try:
-            victim.reset()
-            time.sleep(1)
-            quiet = victim.gap_ms()
+            quiet = victim.quiet_gap_ms()
             took = [t for t in (self.take(victim, *words) for _ in range(times)) if t]
         finally:
             victim.end()
@@ -213,28 +199,9 @@ def large(b, times):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--dir", default=os.environ.get("TMPDIR", "/var/tmp"))
-    parser.add_argument("--json", metavar="FILE")
-    parser.add_argument("--only", default="")
-    parser.add_argument("build")
-    args = parser.parse_args()
-    b = Bench(args)
-    cases = [rounds, whole] if args.quick else [rounds, busy, whole, final, large]
-    try:
-        for case in cases:
-            if args.only in case.__name__:
-                case(b, 3 if args.quick or case is large else 5)
-    finally:
-        shutil.rmtree(b.dir, ignore_errors=True)
-    if args.json:
-        with open(args.json, "w", encoding="utf-8") as file:
-            json.dump(b.rows, file, indent=1)
-    print("\npredumps")
-    print("".join(f"{v}\n" for v in b.verdicts), end="")
-    return 0
+    live.main(Bench, "predump", [rounds, busy, whole, final, large], [rounds, whole],
+              lambda case: 3 if case is large else 5)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "lib/facts.h"
 #include "tap.h"
 
 struct query asked(const struct end *from, const struct end *to, uint64_t len)
@@ -10,19 +11,11 @@ struct query asked(const struct end *from, const struct end *to, uint64_t len)
 	return (struct query){ .from = from, .to = to, .len = len, .expect = len, .uring = true };
 }
 
-struct caps *asked_facts(const char *mask)
-{
-	struct caps *c = NULL;
-
-	need(caps_create(&c, mask, NULL) == 0, "facts");
-	return c;
-}
-
 const char *asked_choice(const struct cost_table *costs, struct query q, const char *mask)
 {
 	const struct route *r = NULL;
 
-	q.caps = asked_facts(mask);
+	q.caps = facts_masked(mask);
 	(void)plan_choose(&q, NULL, costs, NULL, &r, NULL);
 	caps_destroy(q.caps);
 	return r ? r->ops.name : NULL;

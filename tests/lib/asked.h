@@ -51,8 +51,6 @@ static const struct end to_other = { .kind = DECANT_END_FD, .side = END_SINK, .f
 	.io_fd = 4, .learned = true };
 
 struct query asked(const struct end *from, const struct end *to, uint64_t len);
-/* The facts of this machine, but for these; to be destroyed. */
-struct caps *asked_facts(const char *mask);
 /* The name of the route that is chosen under these facts; NULL: none. */
 const char *asked_choice(const struct cost_table *costs, struct query q, const char *mask);
 /* A point: these words are in the text. */

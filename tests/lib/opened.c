@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/opened.h"
 
+#include "lib/facts.h"
 #include "tap.h"
 
 struct caps *opened_caps;
 
 void opened_mask(const char *mask)
 {
-	struct err e;
-
 	caps_destroy(opened_caps);
-	need(caps_create(&opened_caps, mask, &e) == 0, "facts");
+	opened_caps = facts_masked(mask);
 }
 
 struct end opened(struct decant_end said, enum end_side side)

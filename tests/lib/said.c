@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "lib/facts.h"
 #include "tap.h"
 
 struct decant_end said_fd(uint32_t kind, int fd, uint64_t offset)
@@ -15,18 +16,9 @@ struct decant_end said_memory(void *addr, uint64_t len)
 	return (struct decant_end){ .kind = DECANT_END_MEMORY, .fd = -1, .addr = addr, .len = len };
 }
 
-static struct caps *said_caps(const char *mask)
-{
-	struct caps *c = NULL;
-	struct err e;
-
-	need(caps_create(&c, mask, &e) == 0, "facts");
-	return c;
-}
-
 struct end said_learned(struct decant_end said, enum end_side side, const char *mask)
 {
-	struct caps *c = said_caps(mask);
+	struct caps *c = facts_masked(mask);
 	struct end e;
 	struct err err = { "" };
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/syscall.h>
 
+#include "lib/facts.h"
 #include "lib/kit.h"
 #include "sys/proc.h"
 #include "tap.h"
@@ -61,6 +62,15 @@ static long victim_close(uintptr_t fd)
 }
 
 /* ------------------------------------------------------------- watching it */
+
+bool tracked_can(void)
+{
+	struct caps *caps = facts_masked(NULL);
+	bool can = track_best(caps) == TRACK_WP;
+
+	caps_destroy(caps);
+	return can;
+}
 
 int tracked_steal(struct forked *f)
 {

@@ -33,6 +33,8 @@ long tracked_write(uintptr_t page);
 long tracked_read(uintptr_t page);
 long tracked_userfaultfd(uintptr_t arg);
 
+/* This kernel has the asynchronous write protection that these tests are of. */
+bool tracked_can(void);
 /* Its userfaultfd, closed there. */
 int tracked_steal(struct forked *f);
 struct track *tracked_begin(struct forked *f, const char *mask, long (*prepare)(uintptr_t),

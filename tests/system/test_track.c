@@ -359,14 +359,11 @@ static void test_faults(void)
 
 int main(void)
 {
-	struct caps *caps;
 	bool can;
 
 	need_root();
 	kit_start(240);
-	need(caps_create(&caps, NULL, NULL) == 0, "caps");
-	can = track_best(caps) == TRACK_WP;
-	caps_destroy(caps);
+	can = tracked_can();
 	tap_case("what can be tracked", test_can);
 	tap_case("the best way", test_best);
 	for (size_t i = 0; i < 2; i++)

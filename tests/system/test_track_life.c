@@ -349,15 +349,9 @@ static void test_time(const void *arg)
 
 int main(void)
 {
-	struct caps *caps;
-	bool can;
-
 	need_root();
 	kit_start(240);
-	need(caps_create(&caps, NULL, NULL) == 0, "caps");
-	can = track_best(caps) == TRACK_WP;
-	caps_destroy(caps);
-	if (!can)
+	if (!tracked_can())
 		skip_all("this kernel has no asynchronous write protection");
 	tap_case("4 TiB of nothing", test_sparse);
 	tap_case("huge pages", test_huge);

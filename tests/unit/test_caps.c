@@ -8,27 +8,16 @@
 #include <sys/uio.h>
 
 #include "caps/caps.h"
+#include "lib/facts.h"
 #include "lib/leak.h"
 #include "sys/fault.h"
 #include "tap.h"
-
-static struct caps *open_caps(const char *mask)
-{
-	struct err e = { "" };
-	struct caps *c = NULL;
-	int r = caps_create(&c, mask, &e);
-
-	need(r == 0, "caps_create(%s): %d %s", mask ? mask : "NULL", r, e.text);
-	return c;
-}
-
-#define EACH_FACT(f) (enum fact f = FACT_NONE + 1; f < FACT_MAX; f++)
 
 /* --------------------------------------------------------------------- mask */
 
 static void test_mask(void)
 {
-	struct caps *c = open_caps("vmsplice,splice");
+	struct caps *c = facts_masked("vmsplice,splice");
 
 	is_int(caps_state(c, FACT_VMSPLICE_SHARES), FACT_UNKNOWN, "no vmsplice promises nothing");
 	is_int(caps_state(c, FACT_SPLICE_SHARES), FACT_UNKNOWN, "nor does no splice");
@@ -37,9 +26,9 @@ static void test_mask(void)
 	is_int(caps_denies(c, FACT_SPLICE), false, "masked denies nothing");
 	is_int(caps_denies(c, FACT_TEE), caps_state(c, FACT_TEE) == FACT_NO, "found out");
 	caps_destroy(c);
-	c = open_caps(" io_uring,\ttee ,, memlock,tee,");
+	c = facts_masked(" io_uring,\ttee ,, memlock,tee,");
 
-	for EACH_FACT(f) {
+	for FACTS_EACH(f) {
 		bool off = f == FACT_IO_URING || f == FACT_TEE || f == FACT_MEMLOCK;
 
 		is_int(caps_masked(c, f), off, "%s: masked", caps_name(f));
@@ -56,7 +45,7 @@ static void test_mask(void)
 	is_str(caps_name(FACT_MAX), "none", "and has a name all the same");
 	caps_destroy(c);
 	caps_destroy(NULL);
-	caps_destroy(open_caps(""));
+	caps_destroy(facts_masked(""));
 }
 
 static void refused_is(const char *mask, const char *named)
@@ -99,33 +88,28 @@ static void test_names(void)
 	char mask[1024] = "";
 	struct caps *c;
 
-	for EACH_FACT(f) {
+	for FACTS_EACH(f) {
 		ok(caps_name(f)[0] && strlen(caps_name(f)) < 32, "a name that fits");
 		ok(caps_what(f)[0] && strlen(caps_what(f)) < 96, "what: fits: %s", caps_what(f));
 		for (enum fact g = FACT_NONE; g < f; g++)
 			ok(strcmp(caps_name(f), caps_name(g)) != 0, "names differ");
 		strcat(strcat(mask, caps_name(f)), ",");
 	}
-	c = open_caps(mask);
-	for EACH_FACT(f)
+	c = facts_masked(mask);
+	for FACTS_EACH(f)
 		is_str(caps_why(c, f), "masked", "%s: every fact can be masked", caps_name(f));
 	caps_destroy(c);
 }
 
-static const char *state_name(enum fact_state s)
-{
-	return s == FACT_YES ? "yes" : s == FACT_NO ? "no" : "unknown";
-}
-
 static void test_known(void)
 {
-	struct caps *c = open_caps(NULL);
+	struct caps *c = facts_masked(NULL);
 	char first[200];
 
-	for EACH_FACT(f) {
+	for FACTS_EACH(f) {
 		enum fact_state s = caps_state(c, f);
 
-		diag("%s: %s, %llu, %s", caps_name(f), state_name(s),
+		diag("%s: %s, %llu, %s", caps_name(f), facts_state(s),
 		     (unsigned long long)caps_value(c, f), caps_why(c, f));
 		ok(s == FACT_YES || s == FACT_NO, "%s: is known", caps_name(f));
 		is_int(caps_has(c, f), s == FACT_YES, "%s: has", caps_name(f));
@@ -142,7 +126,7 @@ static void test_known(void)
 /* Against what is seen here without the probes. */
 static void test_true(void)
 {
-	struct caps *c = open_caps(NULL);
+	struct caps *c = facts_masked(NULL);
 	struct rlimit limit;
 	int fds[2], fd;
 	char byte;
@@ -153,7 +137,7 @@ static void test_true(void)
 	need(setrlimit(RLIMIT_MEMLOCK, &limit) == 0, "setrlimit");
 	is_int(caps_value(c, FACT_MEMLOCK) == 65536, false, "asked once only");
 	caps_destroy(c);
-	c = open_caps(NULL);
+	c = facts_masked(NULL);
 	is_int(caps_value(c, FACT_MEMLOCK), 65536, "another one asks anew");
 
 	need(pipe2(fds, O_CLOEXEC) == 0, "pipe");
@@ -203,7 +187,7 @@ static void test_bare_namespace(void)
 
 	if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0)
 		skip("needs root");
-	c = open_caps(NULL);
+	c = facts_masked(NULL);
 	ok(caps_state(c, FACT_SEND_ZC) != FACT_UNKNOWN, "send_zc: %s", caps_why(c, FACT_SEND_ZC));
 	is_int(caps_has(c, FACT_SEND_ZC), caps_has(c, FACT_IO_URING), "found without loopback: %s",
 	       caps_why(c, FACT_SEND_ZC));
@@ -237,8 +221,8 @@ static void on_file_system(const char *type, const char *fact_no, enum fact f)
 	need(mount("caps", dir, type, 0, NULL) == 0, "mount %s", type);
 	snprintf(path, sizeof(path), "%s/%s", cwd, dir);
 	setenv("TMPDIR", path, 1);
-	c = open_caps(NULL);
-	for EACH_FACT(g)
+	c = facts_masked(NULL);
+	for FACTS_EACH(g)
 		ok(caps_state(c, g) != FACT_UNKNOWN, "%s: known on %s: %s", caps_name(g), type,
 		   caps_why(c, g));
 	is_int(caps_state(c, f), FACT_NO, "no %s on %s: %s", fact_no, type, caps_why(c, f));
@@ -265,7 +249,7 @@ static void test_no_tmpdir(void)
 	struct caps *c;
 
 	setenv("TMPDIR", "/nonexistent", 1);
-	c = open_caps(NULL);
+	c = facts_masked(NULL);
 	is_int(caps_state(c, FACT_REFLINK), FACT_UNKNOWN, "reflink cannot be tried: %s",
 	       caps_why(c, FACT_REFLINK));
 	ok(strstr(caps_why(c, FACT_REFLINK), "/nonexistent"), "the sentence names the place");
@@ -279,13 +263,13 @@ static void test_no_tmpdir(void)
 static void test_no_fds(void)
 {
 	struct rlimit before, limit;
-	struct caps *c = open_caps(NULL);
+	struct caps *c = facts_masked(NULL);
 
 	need(getrlimit(RLIMIT_NOFILE, &before) == 0, "getrlimit");
 	limit = before;
 	limit.rlim_cur = 0; /* for new ones */
 	need(setrlimit(RLIMIT_NOFILE, &limit) == 0, "setrlimit");
-	for EACH_FACT(f) {
+	for FACTS_EACH(f) {
 		if (f == FACT_PROCESS_VM || f == FACT_MEMLOCK)
 			continue;
 		is_int(caps_state(c, f), FACT_UNKNOWN, "%s: %s", caps_name(f), caps_why(c, f));
@@ -323,7 +307,7 @@ static void *asker_run(void *arg)
 static void test_threads(void)
 {
 	struct asker askers[THREADS] = { 0 };
-	struct caps *c = open_caps(NULL);
+	struct caps *c = facts_masked(NULL);
 	pthread_barrier_t start;
 	pthread_t t[THREADS];
 
@@ -337,7 +321,7 @@ static void test_threads(void)
 	}
 	for (unsigned i = 0; i < THREADS; i++)
 		pthread_join(t[i], NULL);
-	for EACH_FACT(f)
+	for FACTS_EACH(f)
 		for (unsigned i = 1; i < THREADS; i++) {
 			is_int(askers[i].state[f], askers[0].state[f], "%s: one answer",
 			       caps_name(f));
@@ -363,13 +347,13 @@ static void test_leaves_nothing(void)
 	struct caps *c;
 	int fd;
 
-	caps_destroy(open_caps(NULL));
+	caps_destroy(facts_masked(NULL));
 	leak_take(&before);
 	fd = open("/dev/null", O_RDONLY);
 	ok(leak_since(&before, 0) != NULL, "control: an open descriptor is seen");
 	close(fd);
-	c = open_caps(NULL);
-	for EACH_FACT(f)
+	c = facts_masked(NULL);
+	for FACTS_EACH(f)
 		(void)caps_state(c, f);
 	left = leak_since(&before, 2000);
 	ok(!left, "probing leaves nothing: %s", left ? left : "");

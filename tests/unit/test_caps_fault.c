@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "caps/caps.h"
+#include "lib/facts.h"
 #include "lib/leak.h"
 #include "sys/fault.h"
 #include "sys/sys.h"
@@ -15,23 +16,6 @@ int main(void)
 	return done();
 }
 #else
-
-#define EACH_FACT(f) (enum fact f = FACT_NONE + 1; f < FACT_MAX; f++)
-
-static struct caps *open_caps(const char *mask)
-{
-	struct err e = { "" };
-	struct caps *c = NULL;
-	int r = caps_create(&c, mask, &e);
-
-	need(r == 0, "caps_create(%s): %d %s", mask ? mask : "NULL", r, e.text);
-	return c;
-}
-
-static const char *state_name(enum fact_state s)
-{
-	return s == FACT_YES ? "yes" : s == FACT_NO ? "no" : "unknown";
-}
 
 /* More calls than any fact and what it needs makes. */
 #define CALLS_MAX 400
@@ -64,7 +48,7 @@ static bool gives_up_on_eintr(const char *name)
 static void fault_each(const void *arg)
 {
 	const struct fault_run *run = arg;
-	struct caps *c = open_caps(NULL);
+	struct caps *c = facts_masked(NULL);
 	enum fact_state honest = caps_state(c, run->fact), got;
 	unsigned long n, fired = 1;
 	struct leak before;
@@ -74,7 +58,7 @@ static void fault_each(const void *arg)
 	caps_destroy(c);
 	leak_take(&before);
 	for (n = 1; n < CALLS_MAX && fired; n++) {
-		c = open_caps(NULL);
+		c = facts_masked(NULL);
 		start = sys_clock_ns();
 		sys_fault_arm(&(struct sys_fault_plan){
 			.mode = run->mode, .nth = n, .name = run->name, .error = run->error });
@@ -86,8 +70,8 @@ static void fault_each(const void *arg)
 		ok(!left, "call %lu (%s): leaves nothing: %s", n,
 		   fired ? sys_fault_fired_name() : "none", left ? left : "");
 		ok(!is_wrong(run->fact, honest, got), "call %lu (%s): said %s, is %s: %s", n,
-		   fired ? sys_fault_fired_name() : "none", state_name(got),
-		   state_name(honest), caps_why(c, run->fact));
+		   fired ? sys_fault_fired_name() : "none", facts_state(got),
+		   facts_state(honest), caps_why(c, run->fact));
 		ok(took < 5000000000ull, "call %lu: within 5 s", n);
 		ok(caps_why(c, run->fact)[0], "call %lu: a reason", n);
 		if (!fired)
@@ -103,7 +87,7 @@ static void fault_each(const void *arg)
 
 static void test_faults(void)
 {
-	for EACH_FACT(f) {
+	for FACTS_EACH(f) {
 		struct fault_run run = { .fact = f };
 
 		tap_case_arg(fault_each, &run, "%s: every call fails once", caps_name(f));
@@ -134,7 +118,7 @@ static unsigned names_in(const char *dir)
 static void test_named_files(void)
 {
 	char cwd[4096], path[4200];
-	struct caps *c = open_caps(NULL);
+	struct caps *c = facts_masked(NULL);
 	int fd;
 
 	need(getcwd(cwd, sizeof(cwd)), "getcwd");
@@ -169,7 +153,7 @@ static void test_no_memory(void)
 /* A completion with an error is a no, though its notification comes. */
 static void test_send_fails(void)
 {
-	struct caps *c = open_caps(NULL);
+	struct caps *c = facts_masked(NULL);
 
 	if (!caps_has(c, FACT_IO_URING))
 		skip("no io_uring: %s", caps_why(c, FACT_IO_URING));
@@ -195,7 +179,7 @@ static void test_no_uring(void)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct caps *c = open_caps(NULL);
+		struct caps *c = facts_masked(NULL);
 
 		sys_fault_arm(&(struct sys_fault_plan){
 			.nth = 1, .name = "uring_init", .error = cases[i].error });
@@ -214,12 +198,12 @@ static void test_short(void)
 	static const int errors[] = { ENOMEM, EMFILE, ENFILE };
 
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
-		struct caps *c = open_caps(NULL);
+		struct caps *c = facts_masked(NULL);
 
 		if (!caps_has(c, FACT_IO_URING))
 			skip("no io_uring: %s", caps_why(c, FACT_IO_URING));
 		caps_destroy(c);
-		c = open_caps(NULL);
+		c = facts_masked(NULL);
 		sys_fault_arm(&(struct sys_fault_plan){
 			.nth = 1, .repeat = 1000, .name = "uring_init", .error = errors[i] });
 		is_int(caps_state(c, FACT_IO_URING), FACT_UNKNOWN, "state");

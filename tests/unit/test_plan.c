@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/asked.h"
+#include "lib/facts.h"
 #include "plan/plan.h"
 #include "tap.h"
 
@@ -146,7 +147,7 @@ static void check_expectation(const struct expectation *x, const struct cost_tab
 	const struct decant_refusal *ref;
 	struct err err = { "" };
 
-	q.caps = asked_facts(x->mask);
+	q.caps = facts_masked(x->mask);
 	q.guarantee = x->guarantee;
 	q.flags = x->flags;
 	q.checksum = x->checksum;
@@ -235,7 +236,7 @@ static void test_better_first(void)
 	t = *fake_costs();
 	cost_set(&t, "tee", COST_FROM_FILE, COST_TO_TCP, &dear);
 	cost_set(&t, "direct", COST_FROM_FILE, COST_TO_TCP, &cheap);
-	q.caps = asked_facts(NULL);
+	q.caps = facts_masked(NULL);
 	need(plan_choose(&q, NULL, &t, &plan, NULL, NULL) == 0, "plan");
 	is_str(plan.route, "direct", "the route");
 	is_int(plan.refused_n, 4, "earlier routes are in the list, and no later ones");
@@ -275,7 +276,7 @@ static void test_tie(void)
 	cost_set(&t, "sendfile", COST_FROM_FILE, COST_TO_TCP, &other);
 	q.guarantee = DECANT_LIVE;
 	q.map_warm = true;
-	q.caps = asked_facts(NULL);
+	q.caps = facts_masked(NULL);
 	need(plan_choose(&q, NULL, &t, &plan, NULL, NULL) == 0, "plan");
 	is_str(plan.route, "map-send", "a tie goes to the earlier");
 	ref = refusal(&plan, "sendfile");
@@ -291,7 +292,7 @@ static struct decant_plan planned(struct query q, const char *forced, const stru
 	struct decant_plan plan = DECANT_PLAN_INIT;
 	struct err err = { "" };
 
-	q.caps = asked_facts(NULL);
+	q.caps = facts_masked(NULL);
 	ok(plan_choose(&q, forced, t, &plan, NULL, &err) == 0, "a plan: %s", err.text);
 	caps_destroy(q.caps);
 	return plan;

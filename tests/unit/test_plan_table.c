@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "lib/asked.h"
+#include "lib/facts.h"
 #include "lib/kit.h"
 #include "plan/plan.h"
 #include "tap.h"
@@ -34,7 +35,7 @@ static void test_no_live(void)
 	unsigned i;
 
 	cost_init(&t, route_table, route_table_n);
-	q.caps = asked_facts(NULL);
+	q.caps = facts_masked(NULL);
 	for (i = 0; i < 2; i++) {
 		is_int(plan_choose(&q, live_names[i], &t, &plan, NULL, NULL), -ENOTSUP,
 		       "%s is refused under STABLE", live_names[i]);
@@ -73,11 +74,11 @@ static void test_masks(void)
 	cost_init(&t, route_table, route_table_n);
 	q.guarantee = DECANT_LIVE;
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		q.caps = asked_facts(NULL);
+		q.caps = facts_masked(NULL);
 		is_int(plan_choose(&q, rows[i].route, &t, NULL, NULL, &err), 0, "%s fits: %s",
 		       rows[i].route, err.text);
 		caps_destroy(q.caps);
-		q.caps = asked_facts(rows[i].mask);
+		q.caps = facts_masked(rows[i].mask);
 		is_int(plan_choose(&q, rows[i].route, &t, NULL, NULL, &err), -ENOTSUP,
 		       "%s does not without %s", rows[i].route, rows[i].mask);
 		asked_says(err.text, "masked");
@@ -94,7 +95,7 @@ static void test_speed(void)
 	unsigned i, k;
 
 	cost_init(&t, route_table, route_table_n);
-	q.caps = asked_facts(NULL);
+	q.caps = facts_masked(NULL);
 	for (i = 0; i < 20; i++) {
 		ns = kit_now_ns();
 		for (k = 0; k < 1000; k++)

@@ -66,15 +66,6 @@ static const struct prey preys[] = {
 
 static const char *const strategies[] = { "precopy", "fork", "stop" };
 
-static const char *core_path(void)
-{
-	static char path[300];
-
-	snprintf(path, sizeof(path), "%s/core.%d", dir, getpid());
-	(void)unlink(path);
-	return path;
-}
-
 /* Names that a temporary file may have: a tool that was killed leaves one. */
 static void sweep_files(void)
 {
@@ -114,7 +105,7 @@ static bool die_once(struct victim *v, const char *words, const char *fault)
 {
 	struct take t;
 	struct corefile c;
-	const char *path = core_path();
+	const char *path = take_path(dir);
 	bool good;
 
 	good = take_core(&t, v->pid, path, words, fault);
@@ -299,13 +290,13 @@ static void run_times(const void *arg)
 	victim_begin(&v, s->prey->habits, "%s", s->prey->victim);
 	snprintf(words, sizeof(words), "--strategy %s" LONG, s->strategy);
 	for (i = 0; i < 3; i++) {
-		ok(take_core(&t, v.pid, core_path(), words, ""), "undisturbed: %s", t.text);
+		ok(take_core(&t, v.pid, take_path(dir), words, ""), "undisturbed: %s", t.text);
 		usual = usual > t.took_ns ? usual : t.took_ns;
 	}
 	for (i = 0; i < s->deaths; i++) {
 		pid_t pid;
 
-		take_begin(&t, v.pid, core_path(), words, "");
+		take_begin(&t, v.pid, take_path(dir), words, "");
 		spin_ns(kit_random() % usual);
 		pid = s->tracer ? child_of(t.pid) : t.pid;
 		if (pid > 0)

@@ -33,18 +33,6 @@ static const char *at(const char *name)
 	return path;
 }
 
-static void begin(void)
-{
-	snprintf(dir, sizeof(dir), "%s/decant-images.XXXXXX",
-		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-	need(mkdtemp(dir), "a directory");
-}
-
-static void end(void)
-{
-	kit_sh("rm -rf %s", dir);
-}
-
 static bool is_there(const char *path, const char *name)
 {
 	char text[8400];
@@ -177,7 +165,7 @@ static void errors(const void *arg)
 	unsigned long nth = 1, fired = 1;
 	unsigned wrong = 0, left = 0;
 
-	begin();
+	chains_begin(dir, sizeof(dir));
 	small(false);
 	need(mkdir(at("parent"), 0700) == 0, "a parent");
 	for (; fired && nth < STEPS_MAX; nth++) {
@@ -199,7 +187,7 @@ static void errors(const void *arg)
 	ok(nth > 20 && nth < STEPS_MAX, "%lu steps were made to fail", nth);
 	is_int(wrong, 0, "each was told, and complete was what succeeded");
 	is_int(left, 0, "nothing is left of those that failed");
-	end();
+	chains_end(dir);
 }
 
 static int same_only(void *arg, const struct diff_range *r)
@@ -244,7 +232,7 @@ static void reading(const void *arg)
 	unsigned long nth = 1, fired = 1;
 	unsigned wrong = 0, failed = 0;
 
-	begin();
+	chains_begin(dir, sizeof(dir));
 	small(true);
 	for (; fired && nth < STEPS_MAX; nth++) {
 		struct sys_fault_plan plan = { .mode = SYS_FAULT_ERROR, .nth = nth };
@@ -264,7 +252,7 @@ static void reading(const void *arg)
 	}
 	ok(failed > 10 && nth < STEPS_MAX, "%u of %lu faults were told", failed, nth);
 	is_int(wrong, 0, "and no good page was called a bad one");
-	end();
+	chains_end(dir);
 }
 
 /* ------------------------------------------------------------------ dying */
@@ -380,13 +368,13 @@ static void dying(const void *arg)
 		bool died = true;
 
 		for (unsigned long nth = 1; died && nth < STEPS_MAX; nth++) {
-			begin();
+			chains_begin(dir, sizeof(dir));
 			small(d->rounds);
 			died = die_at(d, changing[i], nth);
 			deaths += died;
 			if (died)
 				d->judge();
-			end();
+			chains_end(dir);
 		}
 	}
 	ok(deaths > 10, "%u deaths", deaths);
@@ -415,7 +403,7 @@ static void refusals(void)
 	char text[64];
 	ssize_t n;
 
-	begin();
+	chains_begin(dir, sizeof(dir));
 	is_int(dir_begin(&d, at("no/x"), &none, &e), -ENOENT, "%s", e.text);
 	need(close(creat(at("file"), 0600)) == 0, "a file");
 	is_int(dir_begin(&d, at("file"), &none, &e), -ENOTDIR, "%s", e.text);
@@ -471,7 +459,7 @@ static void refusals(void)
 	is_str(text, "../..", "also to a directory above");
 	dir_close(d);
 	ok(!is_there(at("deep"), "x"), "and what was not committed is gone");
-	end();
+	chains_end(dir);
 }
 
 int main(void)

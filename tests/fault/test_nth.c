@@ -289,7 +289,6 @@ int main(void)
 {
 	unsigned n = 0;
 	struct fits *f = fits_alloc((unsigned)NTH_PAIRS * fits_routes() * 2);
-	struct pair veth;
 
 	tap_case_seconds = 60;
 	need_root();
@@ -297,8 +296,7 @@ int main(void)
 	fs_start();
 	for (enum fs_kind k = 0; k < FS_KINDS; k++)
 		(void)fs_dir(k);
-	pair_open(&veth, PAIR_VETH, NULL);
-	pair_close(&veth);
+	pair_veth_ready();
 	nth_control();
 	for (unsigned p = 0; p < NTH_PAIRS; p++)
 		for (unsigned r = 0; r < fits_routes() * 2; r++, n++) {

@@ -236,3 +236,16 @@ void chains_pagemap(const char *dir, uint64_t pid, uint32_t pages_id,
 	(void)fclose(f);
 	buf_free(&b);
 }
+
+void chains_begin(char *ret_dir, size_t size)
+{
+	snprintf(ret_dir, size, "%s/decant-images.XXXXXX",
+		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+	if (!mkdtemp(ret_dir))
+		kit_die("%s: %m", ret_dir);
+}
+
+void chains_end(const char *dir)
+{
+	kit_sh("rm -rf %s", dir);
+}

@@ -8,6 +8,7 @@
 #define LIB_CHAINS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "dump/chain.h"
@@ -39,5 +40,9 @@ uint32_t chains_tag(const unsigned char page[4096]);
 /* Replaces pagemap-PID.img by these entries (raw, unchecked). */
 void chains_pagemap(const char *dir, uint64_t pid, uint32_t pages_id,
 		    const struct criu_entry *entries, unsigned n);
+
+/* A directory of its own for a case; with all that is in it. */
+void chains_begin(char *ret_dir, size_t size);
+void chains_end(const char *dir);
 
 #endif

@@ -85,3 +85,18 @@ unsigned fits_routes(void)
 		n++;
 	return n;
 }
+
+struct decant_transfer fits_open(const struct fits *f, struct source *from, struct sink *to)
+{
+	struct decant_transfer t = DECANT_TRANSFER_INIT;
+	struct pair_options o = { .holds = f->len };
+
+	source_open(from, f->from, f->from_fs, 0, f->len);
+	sink_open(to, f->to, f->to_fs, 0, f->len, &o);
+	t.from = from->end;
+	t.to = to->end;
+	t.len = f->len;
+	t.route = f->route;
+	t.guarantee = DECANT_LIVE;
+	return t;
+}

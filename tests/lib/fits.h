@@ -30,6 +30,8 @@ struct fits {
 struct fits *fits_alloc(unsigned n);
 /* Answer them all; questions about one pair next to each other are fastest. */
 void fits_ask(struct fits *f, unsigned n);
+/* The ends of that pair, open, the sink with room for all; a LIVE transfer between them. */
+struct decant_transfer fits_open(const struct fits *f, struct source *from, struct sink *to);
 unsigned fits_routes(void); /* how many decant_routes() there are */
 
 #endif

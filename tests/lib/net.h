@@ -32,6 +32,8 @@ struct pair {
 /* options may be NULL.  Dies when the machine cannot make one. */
 void pair_open(struct pair *ret, enum pair_kind kind, const struct pair_options *options);
 void pair_close(struct pair *p);
+/* The namespaces of PAIR_VETH, made now, so that all that fork later share them. */
+void pair_veth_ready(void);
 bool pair_is_tcp(enum pair_kind kind);
 bool pair_is_pipe(enum pair_kind kind);
 

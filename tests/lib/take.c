@@ -110,6 +110,15 @@ static void take_listen(struct take *t, uint64_t until)
 	}
 }
 
+const char *take_path(const char *dir)
+{
+	static char path[300];
+
+	snprintf(path, sizeof(path), "%s/core.%d", dir, getpid());
+	(void)unlink(path);
+	return path;
+}
+
 bool take_end(struct take *t)
 {
 	uint64_t until = t->began_ns + TAKE_LIMIT_NS * (kit_slow_build() ? 4 : 1);

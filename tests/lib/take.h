@@ -29,6 +29,8 @@ struct take {
  */
 void take_begin(struct take *t, pid_t pid, const char *path, const char *words,
 		const char *environment);
+/* A name for a core of this process in that directory, free; static. */
+const char *take_path(const char *dir);
 /* Wait for it.  true: exit status 0. */
 bool take_end(struct take *t);
 /* Both. */

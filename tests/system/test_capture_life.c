@@ -28,15 +28,6 @@
 static char dir[200];
 static const char *const strategies[] = { "precopy", "fork", "stop" };
 
-static const char *core_path(void)
-{
-	static char path[300];
-
-	snprintf(path, sizeof(path), "%s/core.%d", dir, getpid());
-	(void)unlink(path);
-	return path;
-}
-
 struct life {
 	const char *victim;
 	unsigned habits;
@@ -48,7 +39,7 @@ struct life {
 
 static bool life_capture(struct victim *v, const struct life *l, const char *strategy)
 {
-	const char *path = core_path();
+	const char *path = take_path(dir);
 	char words[100];
 	struct corefile c;
 	struct take t;
@@ -216,7 +207,7 @@ static void run_vfork(void)
 
 	victim_begin(&v, VICTIM_FAMILY | VICTIM_SIGMASK, "life vfork --ms 40");
 	for (i = 0; i < n; i++) {
-		const char *path = core_path();
+		const char *path = take_path(dir);
 		char words[60];
 
 		snprintf(words, sizeof(words), "--timeout 10s --strategy %s" LONG,
@@ -231,7 +222,7 @@ static void run_vfork(void)
 	}
 	diag("%u of %u taken", taken, n);
 	ok(taken > 0, "between two vforks it can be captured");
-	(void)unlink(core_path());
+	(void)unlink(take_path(dir));
 	victim_end(&v);
 }
 
@@ -299,7 +290,7 @@ static void run_frozen(void)
 	life_capture(&v, &l, "stop");
 	life_capture(&v, &l, "auto");
 	for (s = 0; s < 2; s++) {
-		if (take_core(&t, v.pid, core_path(), s ? "--strategy fork" LONG
+		if (take_core(&t, v.pid, take_path(dir), s ? "--strategy fork" LONG
 			      : "--strategy precopy" LONG, ""))
 			continue;
 		ok(!t.late && strstr(t.text, "frozen"), "refused at once, with the reason: %s",
@@ -311,7 +302,7 @@ static void run_frozen(void)
 	v.habits = 0;
 	life_content(&v, &l);
 	victim_end(&v);
-	(void)unlink(core_path());
+	(void)unlink(take_path(dir));
 	for (s = 0; s < 100 && rmdir(group) != 0; s++)
 		kit_sleep_ms(10);
 }
@@ -338,7 +329,7 @@ static void run_middle(const void *arg)
 	int status;
 
 	for (i = 0; i < n; i++) {
-		const char *path = core_path();
+		const char *path = take_path(dir);
 		char words[60];
 
 		snprintf(words, sizeof(words), "--strategy %s" LONG, strategies[i % 3]);
@@ -361,7 +352,7 @@ static void run_middle(const void *arg)
 		victim_end(&v);
 	}
 	diag("%s: %u of %u taken", m->mode, taken, n);
-	(void)unlink(core_path());
+	(void)unlink(take_path(dir));
 }
 
 int main(void)

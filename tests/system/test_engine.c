@@ -403,15 +403,13 @@ int main(void)
 {
 	static const enum decant_backend backends[] = { DECANT_BACKEND_URING,
 							DECANT_BACKEND_THREADS };
-	struct pair veth;
 
 	tap_case_seconds = 60;
 	need_root();
 	kit_start(600);
 	fs_start();
 	(void)fs_dir(FS_EXT4);
-	pair_open(&veth, PAIR_VETH, NULL);
-	pair_close(&veth);
+	pair_veth_ready();
 	for (int i = 0; i < 2; i++) {
 		const enum decant_backend *b = &backends[i];
 		const char *name = track_backends[*b];

@@ -27,8 +27,7 @@ static void rate_case(const void *arg)
 {
 	const struct fits *f = arg;
 	struct decant *d = track_engine(f->backend, NULL);
-	struct decant_transfer t = DECANT_TRANSFER_INIT;
-	struct pair_options o = { .holds = f->len };
+	struct decant_transfer t;
 	const struct decant_event *e;
 	struct source from;
 	struct track tr;
@@ -36,13 +35,7 @@ static void rate_case(const void *arg)
 	uint64_t start;
 	double rate;
 
-	source_open(&from, f->from, f->from_fs, 0, f->len);
-	sink_open(&to, f->to, f->to_fs, 0, f->len, &o);
-	t.from = from.end;
-	t.to = to.end;
-	t.len = f->len;
-	t.route = f->route;
-	t.guarantee = DECANT_LIVE;
+	t = fits_open(f, &from, &to);
 	t.rate_bytes = f->len;
 	t.flags = DECANT_PROGRESS_EVENTS;
 	start = kit_now_ns();
@@ -365,7 +358,6 @@ int main(void)
 		SUM(SOURCE_TCP, FS_EXT4, SINK_FILE, DECANT_CHECKSUM_XXH3),
 	};
 #undef SUM
-	struct pair veth;
 
 	tap_case_seconds = 60;
 	need_root();
@@ -373,8 +365,7 @@ int main(void)
 	fs_start();
 	(void)fs_dir(FS_EXT4);
 	(void)fs_dir(FS_TMPFS);
-	pair_open(&veth, PAIR_VETH, NULL);
-	pair_close(&veth);
+	pair_veth_ready();
 	for (int i = 0; i < 2; i++) {
 		const enum decant_backend *b = &backends[i];
 		const char *name = track_backends[*b];

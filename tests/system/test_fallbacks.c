@@ -243,7 +243,6 @@ int main(void)
 		"copy_file_range,reflink,o_direct",
 	};
 	static char everything[FALL_FACTS_MAX * 32];
-	struct pair veth;
 
 	tap_case_seconds = 60;
 	need_root();
@@ -251,8 +250,7 @@ int main(void)
 	fs_start();
 	for (enum fs_kind k = 0; k < FS_KINDS; k++)
 		(void)fs_dir(k);
-	pair_open(&veth, PAIR_VETH, NULL);
-	pair_close(&veth);
+	pair_veth_ready();
 	known = mmap(NULL, sizeof(*known), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		     0);
 	need(known != MAP_FAILED, "mmap");

@@ -26,18 +26,6 @@ static const char *at(unsigned n)
 	return name;
 }
 
-static void begin(void)
-{
-	snprintf(dir, sizeof(dir), "%s/decant-images.XXXXXX",
-		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-	need(mkdtemp(dir), "a directory");
-}
-
-static void end(void)
-{
-	kit_sh("rm -rf %s", dir);
-}
-
 /* ---------------------------------------------------------- what is found */
 
 struct seen {
@@ -102,7 +90,7 @@ static void random_chain(const void *arg)
 	struct seen s;
 
 	(void)arg;
-	begin();
+	chains_begin(dir, sizeof(dir));
 	chains_init(&model);
 	for (unsigned i = 1; i <= rounds; i++) {
 		chains_live(&model);
@@ -122,7 +110,7 @@ static void random_chain(const void *arg)
 	is_int(s.faults + s.notices, 0, "good, and nothing is left over: %s", s.text);
 	kit_sh("rm -rf %s", at(1));
 	is_int(chains_wrong(&model, at(rounds), PID), 0, "and without its first round");
-	end();
+	chains_end(dir);
 }
 
 /* ------------------------------------------------------------ comparisons */
@@ -181,7 +169,7 @@ static void random_diff(const void *arg)
 	struct err e = { "" };
 
 	(void)arg;
-	begin();
+	chains_begin(dir, sizeof(dir));
 	chains_init(&model);
 	for (unsigned i = 1; i <= rounds; i++) {
 		chains_live(&model);
@@ -194,7 +182,7 @@ static void random_diff(const void *arg)
 	is_int(compare(at(rounds), at(rounds), &model, &model).changed, 0, "the same");
 	is_int(flatten(at(rounds), at(100), &report, &e), 0, "flattened");
 	is_int(compare(at(rounds), at(100), &model, &model).changed, 0, "the same, read");
-	end();
+	chains_end(dir);
 }
 
 /* ----------------------------------------------------------------- damage */
@@ -261,7 +249,7 @@ static void damaged(const void *arg)
 	FILE *f;
 	int r;
 
-	begin();
+	chains_begin(dir, sizeof(dir));
 	two_rounds(&model);
 	is_int(check_dir(at(2)).faults, 0, "control: good before");
 	snprintf(script, sizeof(script), "%s/damage", dir);
@@ -275,7 +263,7 @@ static void damaged(const void *arg)
 	r = flatten(at(2), at(3), &report, &e);
 	ok(d->walk_fails ? r < 0 && e.text[0] : r == 0, "flatten: %d %s", r, e.text);
 	ok(access(at(3), F_OK) < 0 || !d->walk_fails, "nothing is left of it");
-	end();
+	chains_end(dir);
 }
 
 /* PARENT pages that are in no parent: each one is told, and no other. */
@@ -287,7 +275,7 @@ static void absent(const void *arg)
 	struct seen s;
 
 	(void)arg;
-	begin();
+	chains_begin(dir, sizeof(dir));
 	two_rounds(&model);
 	/* Round 1 loses parts of entries; what round 2 wants of them is counted page by page. */
 	memset(&s, 0, sizeof(s));
@@ -328,7 +316,7 @@ static void absent(const void *arg)
 	chains_pagemap(at(1), PID, 1, kept, n);
 	s = check_dir(at(2));
 	is_int(s.pages, gone, "pages that are in no parent");
-	end();
+	chains_end(dir);
 }
 
 static void disorder(void)
@@ -347,7 +335,7 @@ static void disorder(void)
 	struct seen s;
 	int r = 1;
 
-	begin();
+	chains_begin(dir, sizeof(dir));
 	two_rounds(&model);
 	chains_pagemap(at(1), PID, 1, entries, 4);
 	kit_sh("truncate -s 24576 %s/pages-1.img", at(1));
@@ -360,7 +348,7 @@ static void disorder(void)
 	is_int(r, -EBADMSG, "who reads it is stopped: %s", e.text);
 	chain_walk_close(w);
 	chain_close(&c);
-	end();
+	chains_end(dir);
 }
 
 static void long_chain(void)
@@ -368,7 +356,7 @@ static void long_chain(void)
 	struct chain c = CHAIN_INIT;
 	struct err e = { "" };
 
-	begin();
+	chains_begin(dir, sizeof(dir));
 	for (unsigned i = 1; i <= CHAIN_LEVELS_MAX + 1; i++) {
 		need(mkdir(at(i), 0700) == 0, "a level");
 		if (i > 1) {
@@ -384,7 +372,7 @@ static void long_chain(void)
 	chain_close(&c);
 	is_int(chain_open(&c, at(CHAIN_LEVELS_MAX + 1), NULL, &e), -EMLINK, "one more: %s",
 	       e.text);
-	end();
+	chains_end(dir);
 }
 
 /* -------------------------------------------------------- memory and time */
@@ -399,7 +387,7 @@ static void large(void)
 	struct dir *d = NULL;
 	struct err e = { "" };
 
-	begin();
+	chains_begin(dir, sizeof(dir));
 	need(dir_begin(&d, at(1), &options, &e) == 0, "%s", e.text);
 	need(dir_pages_begin(d, DIR_PROCESS, PID, &p, &e) == 0, "%s", e.text);
 	before = kit_status("VmHWM");
@@ -416,7 +404,7 @@ static void large(void)
 	/* The sanitizers keep what was freed. */
 	ok(kit_slow_build() || kit_status("VmHWM") - before < 8192, "memory: %ju KiB more",
 	   (uintmax_t)(kit_status("VmHWM") - before));
-	end();
+	chains_end(dir);
 }
 
 int main(void)

@@ -282,20 +282,13 @@ static void nofile_open(void)
 /* Transfers with 0, 1, 2, ... descriptors to spare: right, or a clear error. */
 static void nofile_move(struct decant *d, const struct fits *f, int spare, int *ret)
 {
-	struct decant_transfer t = DECANT_TRANSFER_INIT;
-	struct pair_options o = { .holds = f->len };
+	struct decant_transfer t;
 	struct source from;
 	struct track tr;
 	struct sink to;
 	int64_t id;
 
-	source_open(&from, f->from, f->from_fs, 0, f->len);
-	sink_open(&to, f->to, f->to_fs, 0, f->len, &o);
-	t.from = from.end;
-	t.to = to.end;
-	t.len = f->len;
-	t.route = f->route;
-	t.guarantee = DECANT_LIVE;
+	t = fits_open(f, &from, &to);
 	nofile_set(nofile_next() + spare);
 	id = track_submit(d, &t, &tr);
 	for (int i = 0; id > 0 && i < 1000 && !track_until(d, &tr, DECANT_ENDED, 10); i++)

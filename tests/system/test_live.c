@@ -178,7 +178,6 @@ int main(void)
 	static const char *const stable[] = { "map-zc",	     "map-msgzc", "map-send",
 					      "read-zc",     "direct-zc", "direct-splice",
 					      "read-send" };
-	struct pair veth;
 
 	tap_case_seconds = 40;
 	need_root();
@@ -186,8 +185,7 @@ int main(void)
 	fs_start();
 	(void)fs_dir(FS_EXT4);
 	(void)fs_dir(FS_TMPFS);
-	pair_open(&veth, PAIR_VETH, NULL);
-	pair_close(&veth);
+	pair_veth_ready();
 	live_controls();
 	live_early_controls();
 	for (unsigned i = 0; i < sizeof(stable) / sizeof(stable[0]); i++)

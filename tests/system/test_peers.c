@@ -389,7 +389,6 @@ int main(void)
 	static const enum pair_kind sockets[] = { PAIR_LOOPBACK, PAIR_UNIX };
 	static const enum source_kind ends[] = { SOURCE_FILE, SOURCE_PIPE, SOURCE_TCP,
 						 SOURCE_UNIX };
-	struct pair veth;
 
 	tap_case_seconds = 60;
 	need_root();
@@ -397,8 +396,7 @@ int main(void)
 	fs_start();
 	(void)fs_dir(FS_EXT4);
 	(void)fs_dir(FS_TMPFS);
-	pair_open(&veth, PAIR_VETH, NULL);
-	pair_close(&veth);
+	pair_veth_ready();
 	for (unsigned i = 0; i < sizeof(peer_routes) / sizeof(peer_routes[0]); i++) {
 		const struct peer_route *r = &peer_routes[i];
 		const char *name = r->route ? r->route : "planned";

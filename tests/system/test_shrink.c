@@ -252,7 +252,6 @@ int main(void)
 {
 	struct fits *f = fits_alloc((unsigned)SHRINK_PAIRS * fits_routes() * 4);
 	unsigned n = shrink_questions(f);
-	struct pair veth;
 
 	tap_case_seconds = 30;
 	need_root();
@@ -260,8 +259,7 @@ int main(void)
 	fs_start();
 	for (enum fs_kind k = 0; k < FS_KINDS; k++)
 		(void)fs_dir(k);
-	pair_open(&veth, PAIR_VETH, NULL); /* the cases share the namespaces */
-	pair_close(&veth);
+	pair_veth_ready();
 	fits_ask(f, n);
 	for (unsigned i = 0; i < n; i++) {
 		if (!f[i].stable && !f[i].live)

@@ -204,16 +204,13 @@ static void stable_attack(const void *arg)
 
 int main(void)
 {
-	struct pair veth;
-
 	tap_case_seconds = kit_full() ? 600 : 60;
 	need_root();
 	kit_start(600);
 	fs_start();
 	for (enum fs_kind k = 0; k < FS_KINDS; k++)
 		(void)fs_dir(k);
-	pair_open(&veth, PAIR_VETH, NULL); /* the cases share the namespaces */
-	pair_close(&veth);
+	pair_veth_ready();
 	while (decant_routes()[routes_n])
 		routes_n++;
 	need(routes_n <= STABLE_ROUTES_MAX, "more routes than this test's table");

@@ -132,7 +132,7 @@ static void policed_says(const char *mechanism, const char *policy, const char *
 	policed_free(&p);
 }
 
-void policed_stab(const void *mechanism)
+static void policed_stab(const void *mechanism)
 {
 	static const char *const ways[] = { "splice", "f_pos", "sendfile-pipe", "sendfile-unix",
 					    "sendfile-tcp", "tee", "file-tee", "file-pipe-tcp",
@@ -194,14 +194,14 @@ static void policed_differ(const char *mechanism, const char *other, const char 
 	policed_free(&under);
 }
 
-void policed_contract(const void *mechanism)
+static void policed_contract(const void *mechanism)
 {
 	for (int i = 0; i < (kit_full() ? 40 : 6); i++)
 		policed_differ(mechanism, NULL, "stable", "");
 }
 
 /* Under trace the kernel itself carries out what vmsplice has become. */
-void policed_vmsplice(const void *mechanism)
+static void policed_vmsplice(const void *mechanism)
 {
 	static const char *const policies[] = { "copy-v1", "copy-v2", "copy-v1,nowait=kernel",
 						"copy-v2,nowait=kernel", "deny" };
@@ -210,7 +210,7 @@ void policed_vmsplice(const void *mechanism)
 		policed_differ(mechanism, "trace", policies[i], " vmsplice");
 }
 
-void policed_storm(const void *mechanism)
+static void policed_storm(const void *mechanism)
 {
 	static const char *const how[][2] = {
 		{ "vmsplice", "copy-v1" }, { "vmsplice", "copy-v2" }, { "splice", "stable" },
@@ -227,7 +227,7 @@ void policed_storm(const void *mechanism)
 	}
 }
 
-void policed_storm_long(const void *mechanism)
+static void policed_storm_long(const void *mechanism)
 {
 	struct policed p;
 
@@ -239,7 +239,7 @@ void policed_storm_long(const void *mechanism)
 	policed_says(mechanism, "stable", "storm splice 100000", "ok\n");
 }
 
-void policed_crowd(const void *mechanism)
+static void policed_crowd(const void *mechanism)
 {
 	struct policed p;
 
@@ -251,19 +251,19 @@ void policed_crowd(const void *mechanism)
 	policed_says(mechanism, "copy-v2", "crowd 40", "ok\n");
 }
 
-void policed_signals(const void *mechanism)
+static void policed_signals(const void *mechanism)
 {
 	policed_says(NULL, "legacy", "crowd signals", "ok\n");
 	policed_says(mechanism, "copy-v1", "crowd signals", "ok\n");
 	policed_says(mechanism, "copy-v2", "crowd signals", "ok\n");
 }
 
-void policed_stop(const void *mechanism)
+static void policed_stop(const void *mechanism)
 {
 	policed_says(mechanism, "copy-v2", "crowd stop", "ok\n");
 }
 
-void policed_life(const void *mechanism)
+static void policed_life(const void *mechanism)
 {
 	struct policed p;
 
@@ -273,7 +273,7 @@ void policed_life(const void *mechanism)
 	policed_says(mechanism, "stable", "hole life", "ok\n");
 }
 
-void policed_status(const void *mechanism)
+static void policed_status(const void *mechanism)
 {
 	struct policed p;
 
@@ -288,4 +288,33 @@ void policed_status(const void *mechanism)
 	ok(WIFEXITED(p.status) && WEXITSTATUS(p.status) == 7,
 	   "and of one whose first thread was interrupted often (%x)", (unsigned)p.status);
 	policed_free(&p);
+}
+
+void policed_cases(const char *mechanism)
+{
+	kit_case(policed_stab, mechanism, "later writes are not seen");
+	kit_case(policed_contract, mechanism, "results, errors, offsets and data as natively");
+	kit_case(policed_vmsplice, mechanism, "vmsplice as the kernel's own pwritev2 and preadv2");
+	kit_case(policed_storm, mechanism, "signals: no byte lost or doubled");
+	kit_case(policed_storm_long, mechanism, "100,000 records in a storm");
+	kit_case(policed_crowd, mechanism, "many writers and readers");
+	kit_case(policed_signals, mechanism, "signals of a process with blocked threads");
+	kit_case(policed_stop, mechanism, "a stop while a thread is blocked");
+	kit_case(policed_life, mechanism, "threads, handlers, fork, exec, no environment");
+	kit_case(policed_status, mechanism, "exit status, and deny");
+}
+
+void policed_orphan(const char *mechanism, const char *want, const char *what)
+{
+	char text[64] = "";
+	int out, status;
+	pid_t pid = policed_start(mechanism, "stable", "hole late", &out);
+
+	need(read(out, text, sizeof(text)) > 0, "the program runs");
+	kit_must(kill(pid, SIGKILL));
+	kit_must(waitpid(pid, &status, 0));
+	memset(text, 0, sizeof(text));
+	(void)!read(out, text, sizeof(text) - 1);
+	is_str(text, want, "%s", what);
+	(void)close(out);
 }

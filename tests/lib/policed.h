@@ -29,16 +29,9 @@ const char *policed_path(const char *name);
 /* `decant run ... words` as a child, standard output to *ret_out. */
 pid_t policed_start(const char *mechanism, const char *policy, const char *words, int *ret_out);
 
-/* Cases (tap_case_arg); arg: the mechanism. */
-void policed_stab(const void *mechanism);
-void policed_contract(const void *mechanism);
-void policed_vmsplice(const void *mechanism);
-void policed_storm(const void *mechanism);
-void policed_storm_long(const void *mechanism);
-void policed_crowd(const void *mechanism);
-void policed_signals(const void *mechanism);
-void policed_stop(const void *mechanism);
-void policed_life(const void *mechanism);
-void policed_status(const void *mechanism);
+/* A case for each of these. */
+void policed_cases(const char *mechanism);
+/* What a program prints of its last call, when the supervisor was killed before. */
+void policed_orphan(const char *mechanism, const char *want, const char *what);
 
 #endif

@@ -86,18 +86,8 @@ static void setuid_program(const void *arg)
 /* Nobody has to be there for it. */
 static void alone(const void *arg)
 {
-	char text[64] = "";
-	int out, status;
-	pid_t pid = policed_start(mechanism, "stable", "hole late", &out);
-
 	(void)arg;
-	need(read(out, text, sizeof(text)) > 0, "the program runs");
-	kit_must(kill(pid, SIGKILL));
-	kit_must(waitpid(pid, &status, 0));
-	memset(text, 0, sizeof(text));
-	(void)read(out, text, sizeof(text) - 1);
-	is_str(text, "old\n", "the policy holds when the supervisor was killed");
-	(void)close(out);
+	policed_orphan(mechanism, "old\n", "the policy holds when the supervisor was killed");
 }
 
 static void rings(const void *arg)
@@ -115,16 +105,7 @@ int main(void)
 {
 	kit_start(170);
 	tap_case_seconds = 60;
-	kit_case(policed_stab, mechanism, "later writes are not seen");
-	kit_case(policed_contract, mechanism, "results, errors, offsets and data as natively");
-	kit_case(policed_vmsplice, mechanism, "vmsplice as the kernel's own pwritev2 and preadv2");
-	kit_case(policed_storm, mechanism, "signals: no byte lost or doubled");
-	kit_case(policed_storm_long, mechanism, "100,000 records in a storm");
-	kit_case(policed_crowd, mechanism, "many writers and readers");
-	kit_case(policed_signals, mechanism, "signals of a process with blocked threads");
-	kit_case(policed_stop, mechanism, "a stop while a thread is blocked");
-	kit_case(policed_life, mechanism, "threads, handlers, fork, exec, no environment");
-	kit_case(policed_status, mechanism, "exit status, and deny");
+	policed_cases(mechanism);
 	kit_case(counted, NULL, "what was counted");
 	kit_case(holes, NULL, "programs that it cannot be in");
 	kit_case(setuid_program, NULL, "setuid programs");

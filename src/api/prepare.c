@@ -157,8 +157,11 @@ int api_prepare(struct decant *d, const struct decant_transfer *t, struct api_re
 
 	if (ret == 0)
 		ret = end_init(&r->from, &t->from, END_SOURCE, reterr);
+	/* Until it was DELIVERED means more than the number's word for it. */
 	if (ret == 0)
-		ret = end_init(&r->to, &t->to, END_SINK, reterr);
+		ret = end_init_recent(&r->to, &t->to, END_SINK,
+				      t->until == DECANT_UNTIL_SENT ? &d->engine->recent : NULL,
+				      reterr);
 	if (ret == 0)
 		ret = api_length(t, r, reterr);
 	if (ret < 0)

@@ -169,7 +169,28 @@ static int end_init_process(struct end *e, const struct decant_end *said, struct
 	return 0;
 }
 
-static int end_init_kind(struct end *e, const struct decant_end *said, struct err *reterr)
+static int end_init_stream(struct end *e, struct recent *recent, struct err *reterr)
+{
+	uint64_t now_ms;
+	int r;
+
+	if (e->offset != 0 && e->offset != DECANT_CURRENT)
+		return err_set(reterr, -EINVAL, "%s offset: a %s has none", end_side_noun(e),
+			       end_noun(e));
+	if (e->kind != DECANT_END_SOCKET)
+		return 0;
+	now_ms = recent ? sys_clock_coarse_ms() : 0;
+	if (recent && recent_has(recent, e->fd, RECENT_STREAM_SOCKET, now_ms))
+		return 0;
+	/* Here, for small transfers do not learn what their ends are. */
+	r = end_init_stream_type(e, reterr);
+	if (r == 0 && recent)
+		recent_note(recent, e->fd, RECENT_STREAM_SOCKET, now_ms);
+	return r;
+}
+
+static int end_init_kind(struct end *e, const struct decant_end *said, struct recent *recent,
+			 struct err *reterr)
 {
 	switch (e->kind) {
 	case DECANT_END_FD:
@@ -178,11 +199,7 @@ static int end_init_kind(struct end *e, const struct decant_end *said, struct er
 		return end_init_file(e, reterr);
 	case DECANT_END_PIPE:
 	case DECANT_END_SOCKET:
-		if (e->offset != 0 && e->offset != DECANT_CURRENT)
-			return err_set(reterr, -EINVAL, "%s offset: a %s has none",
-				       end_side_noun(e), end_noun(e));
-		/* Here, for small transfers do not learn what their ends are. */
-		return e->kind == DECANT_END_SOCKET ? end_init_stream_type(e, reterr) : 0;
+		return end_init_stream(e, recent, reterr);
 	case DECANT_END_MEMORY:
 		return end_init_memory(e, said, reterr);
 	case DECANT_END_PROCESS:
@@ -204,7 +221,8 @@ static bool end_kind_has_fd(uint32_t kind)
 	return kind <= DECANT_END_SOCKET;
 }
 
-int end_init(struct end *ret, const struct decant_end *said, enum end_side side, struct err *reterr)
+int end_init_recent(struct end *ret, const struct decant_end *said, enum end_side side,
+		    struct recent *recent, struct err *reterr)
 {
 	struct end e = {
 		.kind = said->kind, .side = side, .fd = -1, .io_fd = -1, .mem_fd = -1,
@@ -221,9 +239,14 @@ int end_init(struct end *ret, const struct decant_end *said, enum end_side side,
 				       end_side_noun(&e));
 		e.fd = e.io_fd = said->fd;
 	}
-	r = end_init_kind(&e, said, reterr);
+	r = end_init_kind(&e, said, recent, reterr);
 	if (r < 0)
 		return r;
 	*ret = e;
 	return 0;
+}
+
+int end_init(struct end *ret, const struct decant_end *said, enum end_side side, struct err *reterr)
+{
+	return end_init_recent(ret, said, side, NULL, reterr);
 }

@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "caps/caps.h"
 #include "decant.h"
+#include "end/recent.h"
 
 #define END_SIZE_UNKNOWN UINT64_MAX
 
@@ -70,6 +71,9 @@ struct end {
  * read.  -EBADF, -EINVAL, -EISDIR, -ENOTSUP (kind cannot be that side).
  */
 int end_init(struct end *ret, const struct decant_end *e, enum end_side side, struct err *reterr);
+/* The same, but a socket whose type was asked for a moment ago is not asked again. */
+int end_init_recent(struct end *ret, const struct decant_end *e, enum end_side side,
+		    struct recent *recent, struct err *reterr);
 
 /* The other facts; what the planner wants to know.  Asked once. */
 void end_learn(struct end *e, struct caps *caps);

@@ -128,6 +128,7 @@ int engine_create(struct engine **ret, const struct engine_config *config, struc
 	list_init(&e->ready);
 	list_init(&e->events);
 	list_init(&e->buffer_waiters);
+	list_init(&e->spares);
 	for (int i = 0; i < ENGINE_STREAM_BUCKETS; i++)
 		list_init(&e->streams[i]);
 	for (int i = 0; i < ENGINE_JOB_BUCKETS; i++)
@@ -176,6 +177,8 @@ static void engine_bury(struct engine *e)
 
 void engine_destroy(struct engine *e)
 {
+	struct list *spare;
+
 	if (!e)
 		return;
 	if (e->poller && e->backend) {
@@ -206,7 +209,8 @@ void engine_destroy(struct engine *e)
 	if (e->event_fd >= 0)
 		(void)sys_close(e->event_fd);
 	stream_destroy_spare(e);
-	free(e->spare);
+	while ((spare = list_pop(&e->spares)))
+		free(list_entry(spare, struct job_full, queue.link));
 	free(e->threads);
 	pthread_cond_destroy(&e->changed);
 	pthread_cond_destroy(&e->work);
@@ -219,11 +223,14 @@ void engine_destroy(struct engine *e)
 struct job *engine_job_create(struct engine *e)
 {
 	struct job_full *full;
+	struct list *spare;
 	struct job *j;
 
 	pthread_mutex_lock(&e->lock);
-	full = take_ptr(e->spare);
+	spare = list_pop(&e->spares);
+	e->spares_n -= spare != NULL;
 	pthread_mutex_unlock(&e->lock);
+	full = spare ? list_entry(spare, struct job_full, queue.link) : NULL;
 	if (full)
 		memset(full, 0, sizeof(*full));
 	else
@@ -256,10 +263,13 @@ void engine_job_free(struct engine *e, struct job *j)
 
 	free(j->q->leftover);
 	hash_destroy(j->hash);
-	if (!e->spare)
-		e->spare = full;
-	else
+	if (e->spares_n == ENGINE_SPARES_MAX) {
 		free(full);
+		return;
+	}
+	e->spares_n++;
+	list_init(&full->queue.link);
+	list_push(e->spares.next, &full->queue.link); /* in front: it is in the cache */
 }
 
 /* Give it an id and its place in its streams. */

@@ -29,6 +29,7 @@
 #define ENGINE_BUFFER_BYTES (1u << 20)
 #define ENGINE_STREAM_BUCKETS 256
 #define ENGINE_JOB_BUCKETS 1024
+#define ENGINE_SPARES_MAX 64
 #define JOB_POLLS 3
 
 enum job_phase {
@@ -180,13 +181,15 @@ struct engine {
 	unsigned unended;         /* submitted, ENDED not yet emitted */
 	unsigned zombies;
 	uint64_t next_id;
-	struct job_full *spare;   /* one job kept for the next submission */
+	struct list spares;       /* jobs kept for the next submissions */
+	unsigned spares_n;
 
 	struct list events;
 	unsigned callers;         /* caller's threads in changed */
 	int event_fd;             /* -1 until asked for */
 	bool event_fd_set;
 
+	struct recent recent;     /* not guarded by lock */
 	struct list streams[ENGINE_STREAM_BUCKETS];
 	struct stream *spare_stream;
 	struct list buffer_waiters;

@@ -23,6 +23,20 @@ static unsigned plain_copies(const struct job *j)
 	return j->to.kind == DECANT_END_NULL ? 1 : 2;
 }
 
+/* tmpfs has no RWF_NOWAIT, and no disk to wait for.  ask: it is not known yet. */
+static bool plain_in_memory(struct job *j, bool ask)
+{
+	struct recent *recent = &j->engine->recent;
+	uint64_t now_ms = sys_clock_coarse_ms();
+
+	if (!ask)
+		return recent_has(recent, j->from.fd, RECENT_IN_MEMORY, now_ms);
+	if (!end_in_memory(&j->from))
+		return false;
+	recent_note(recent, j->from.fd, RECENT_IN_MEMORY, now_ms);
+	return true;
+}
+
 /*
  * A few pages into the scratch.  Without a zero among them nothing was cleared
  * by a truncation, and the question for the size is saved.
@@ -31,11 +45,11 @@ static int64_t plain_read_small(struct job *j, void *buf, uint64_t len)
 {
 	struct iovec iov = { .iov_base = buf, .iov_len = len };
 	uint64_t at = j->from.offset + j->taken;
+	bool nowait = j->q->nowait && !plain_in_memory(j, false);
 	int64_t n;
 
-	n = j->q->nowait ? sys_preadv2(j->from.io_fd, &iov, 1, at, RWF_NOWAIT) : -EOPNOTSUPP;
-	/* tmpfs has no RWF_NOWAIT, and no disk to wait for. */
-	if (n == -EOPNOTSUPP && (!j->q->nowait || end_in_memory(&j->from)))
+	n = nowait ? sys_preadv2(j->from.io_fd, &iov, 1, at, RWF_NOWAIT) : -EOPNOTSUPP;
+	if (n == -EOPNOTSUPP && (!nowait || plain_in_memory(j, true)))
 		n = sys_pread(j->from.io_fd, buf, len, at);
 	if (n == -EINVAL)
 		return end_read(&j->from, j->taken, buf, len); /* opened with O_DIRECT */

@@ -158,6 +158,8 @@ int sys_sigmask(int how, const sigset_t *set, sigset_t *ret_old);
 int sys_sigtimedwait(const sigset_t *set, siginfo_t *ret, const struct timespec *timeout);
 /* CLOCK_MONOTONIC; cannot fail, nothing is injected. */
 uint64_t sys_clock_ns(void);
+/* The same clock as of the last tick of the kernel's timer: cheap, some ms old. */
+uint64_t sys_clock_coarse_ms(void);
 /* CLOCK_REALTIME, likewise. */
 uint64_t sys_real_ns(void);
 /* CPU time of the calling thread, of the process; likewise. */

@@ -62,6 +62,11 @@ uint64_t sys_clock_ns(void)
 	return clock_read(CLOCK_MONOTONIC);
 }
 
+uint64_t sys_clock_coarse_ms(void)
+{
+	return clock_read(CLOCK_MONOTONIC_COARSE) / 1000000u;
+}
+
 uint64_t sys_real_ns(void)
 {
 	return clock_read(CLOCK_REALTIME);

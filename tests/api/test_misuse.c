@@ -203,6 +203,26 @@ static void misuse_sockets(void)
 	close(packets[1]);
 }
 
+/* A number that was a stream socket a moment ago, and is one of datagrams now. */
+static void misuse_reused(void)
+{
+	int udp = misuse_socket(SOCK_DGRAM, false);
+	struct decant_transfer t;
+	struct pair pair;
+
+	pair_open(&pair, PAIR_LOOPBACK, NULL);
+	t = right(), t.to = decant_socket(pair.out), t.until = DECANT_UNTIL_SENT;
+	is_int(decant_move(d, &t, NULL), 4096, "a stream socket");
+	kit_must(dup2(udp, pair.out));
+	t.until = DECANT_UNTIL_DELIVERED;
+	refused(t, 0, "its number as a datagram socket, where delivery is asked for");
+	t.until = DECANT_UNTIL_SENT;
+	usleep(200000);
+	refused(t, 0, "its number as a datagram socket, a moment later");
+	pair_close(&pair);
+	close(udp);
+}
+
 static void misuse_pairs(void)
 {
 	struct decant_transfer t;
@@ -322,6 +342,7 @@ int main(void)
 		   leak_since(&before, 0));
 		d = track_engine((enum decant_backend)b, NULL);
 		misuse_sockets();
+	misuse_reused();
 		decant_close(d);
 	}
 	return done();

@@ -63,13 +63,7 @@ static int call_pidfd(struct notify_job *job)
 {
 	int fd = sys_pidfd_open(job->tid, CALL_PIDFD_THREAD);
 
-	if (fd == -EINVAL)
-		fd = sys_pidfd_open(job->tgid, 0);
-	if (fd >= 0 && !notify_is_valid(job)) {
-		(void)sys_close(fd);
-		return -ESRCH;
-	}
-	return fd;
+	return fd == -EINVAL ? sys_pidfd_open(job->tgid, 0) : fd;
 }
 
 static pid_t call_tgid(pid_t tid)
@@ -128,8 +122,9 @@ static void call_close(int *fd)
 }
 
 /*
- * A pidfd is one of a number, and another thread's exec takes its leader's: what
- * we have copied is the caller's only if it waits for us still.
+ * The number may be another process's, and so may the pidfd be later: an exec by
+ * another thread takes that of its leader.  What we have copied is the caller's
+ * if it waits for us still.
  */
 static void call_check(struct notify_job *job)
 {
@@ -137,6 +132,7 @@ static void call_check(struct notify_job *job)
 		return;
 	call_close(&job->in);
 	call_close(&job->out);
+	call_close(&job->pidfd);
 	job->blind = -ESRCH;
 	job->event.in = job->event.out = (struct policy_end){ .kind = KIND_BAD };
 }

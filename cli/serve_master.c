@@ -27,7 +27,7 @@ struct master {
 	const struct serve_master *m;
 	struct master_worker *workers;
 	unsigned running, young;
-	int stopping;        /* 1: asked to end, 2: at once */
+	int stopping;        /* 1: asked to end, 2: at once, 3: whatever it does */
 	int status;
 	sigset_t set;
 };
@@ -127,7 +127,8 @@ static void master_kill(struct master *s, int sig)
 static void master_stop(struct master *s)
 {
 	s->stopping++;
-	master_kill(s, s->stopping > 1 ? SIGQUIT : SIGTERM);
+	/* SIGKILL: a disk that does not answer keeps a worker even from that. */
+	master_kill(s, s->stopping > 2 ? SIGKILL : s->stopping > 1 ? SIGQUIT : SIGTERM);
 }
 
 /* Everybody ends, for there is no point in going on. */

@@ -12,6 +12,7 @@
 #include <sys/uio.h>
 
 #include "base/checked.h"
+#include "serve/engines.h"
 #include "serve/keep.h"
 #include "serve/server.h"
 #include "sys/sys.h"
@@ -95,9 +96,10 @@ static int64_t body_bytes(struct worker *w, struct exchange *x, uint64_t len,
 	*ret = w->scratch;
 	v.iov_len = min_u64(len, x->want);
 	n = sys_preadv2(x->fd, &v, 1, x->at, RWF_NOWAIT);
-	/* Such a file system has no disk, or no way to ask. */
+	/* There is no way to ask: where there is a disk, too, somebody else waits for it. */
 	if (n == -EOPNOTSUPP || n == -EINVAL || n == -ENOSYS)
-		n = sys_pread(x->fd, w->scratch, v.iov_len, x->at);
+		n = keep_in_memory(w->keep, x->fd, x->dev) ?
+			    sys_pread(x->fd, w->scratch, v.iov_len, x->at) : -EAGAIN;
 	if (n > 0) {
 		int r = body_verify(x, x->at + (uint64_t)n);
 
@@ -129,9 +131,12 @@ static enum body_step body_engine(struct worker *w, struct conn *c, uint64_t len
 	t.stall_ms = w->server->o.stall_ms;
 	t.flags = x->at + t.len < x->end ? DECANT_MORE : 0;
 	t.user_data = (uint64_t)(uintptr_t)c;
-	id = decant_submit(w->engine, &t);
+	x->engine = engines_of(w->engines, x->dev);
+	id = decant_submit(x->engine, &t);
 	if (id < 0) {
 		x->cut = true;
+		x->error = (int)id;
+		x->error_at = x->at;
 		return BODY_BROKEN;
 	}
 	x->engine_id = (uint64_t)id;
@@ -161,6 +166,8 @@ static enum body_step body_send(struct worker *w, struct conn *c, uint64_t len, 
 		if (n == 0 || (n < 0 && n != -EAGAIN)) {
 			/* It shrank, or cannot be read: no byte stands for one that is not. */
 			x->cut = true;
+			x->error = n < 0 ? (int)n : -ENODATA;
+			x->error_at = x->at;
 			return n < 0 && x->sent == 0 ? BODY_FAILED : BODY_BROKEN;
 		}
 		/* The head goes ahead of what the engine will send. */

@@ -82,7 +82,7 @@ void conn_close(struct worker *w, struct conn *c)
 		/* The engine holds the socket: it is told, and its ENDED comes back here. */
 		c->broken = true;
 		(void)sys_shutdown(c->fd, SHUT_RDWR);
-		if (decant_cancel(w->engine, c->x->engine_id) < 0)
+		if (decant_cancel(c->x->engine, c->x->engine_id) < 0)
 			return;
 		return;
 	}
@@ -379,6 +379,13 @@ void conn_event(struct worker *w, struct conn *c, uint32_t events)
 	conn_turn(w, c);
 }
 
+/* That it ends so says nothing about the file. */
+static bool conn_is_gone(int error)
+{
+	return error == 0 || error == -EPIPE || error == -ECONNRESET || error == -ECANCELED ||
+	       error == -ETIMEDOUT;
+}
+
 void conn_engine_ended(struct worker *w, struct conn *c, const struct decant_event *e)
 {
 	struct exchange *x = c->x;
@@ -388,6 +395,10 @@ void conn_engine_ended(struct worker *w, struct conn *c, const struct decant_eve
 	x->sent += e->bytes;
 	if (e->error < 0 || c->broken) {
 		x->cut = true;
+		if (!conn_is_gone(e->error)) {
+			x->error = e->error;
+			x->error_at = e->offset;
+		}
 		conn_close(w, c);
 		return;
 	}

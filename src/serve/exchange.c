@@ -65,7 +65,8 @@ void exchange_end(struct worker *w, struct conn *c)
 			.address = address, .port = c->port, .status = x->status,
 			.time_ns = w->real_ns - (int64_t)(w->now_ns - x->begun_ns),
 			.sent = sent, .took_ns = w->now_ns - x->begun_ns,
-			.cut = x->cut, .line = x->request.part[PART_LINE],
+			.cut = x->cut, .error = x->error, .error_at = x->error_at,
+			.line = x->request.part[PART_LINE],
 			.referer = x->request.part[PART_REFERER],
 			.user_agent = x->request.part[PART_USER_AGENT],
 		};

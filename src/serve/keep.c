@@ -37,16 +37,20 @@ struct kept {
 	uint64_t used_ns;
 };
 
+/* A file system. */
+struct kept_dev {
+	uint64_t dev;
+	bool known;
+	bool good;               /* its inode numbers are unique */
+	bool in_memory;
+};
+
 struct keep {
 	struct list used;
 	struct list buckets[KEEP_BUCKETS];
 	unsigned n;
 	uint64_t bytes;
-	/* File systems whose inode numbers are unique, or not. */
-	struct {
-		uint64_t dev;
-		bool known, good;
-	} dev[8];
+	struct kept_dev dev[8];
 	struct {
 		uint64_t dev, ino, when_ns;
 		bool again;      /* it had been asked for shortly before, too */
@@ -92,21 +96,37 @@ void keep_destroy(struct keep *k)
 	free(k);
 }
 
-/* Inode numbers of FUSE and network file systems are not sure to be unique. */
-static bool keep_dev_is_good(struct keep *k, int fd, uint64_t dev)
+/* What is known about that file system; NULL: nothing can be. */
+static const struct kept_dev *keep_dev(struct keep *k, int fd, uint64_t dev)
 {
 	unsigned i = (unsigned)(dev * 0x9e3779b97f4a7c15ull >> 61);
 	struct statfs fs;
 
 	if (k->dev[i].known && k->dev[i].dev == dev)
-		return k->dev[i].good;
+		return &k->dev[i];
 	if (sys_fstatfs(fd, &fs) < 0)
-		return false;
+		return NULL;
 	k->dev[i].known = true;
 	k->dev[i].dev = dev;
 	k->dev[i].good = fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC ||
 			 fs.f_type == BTRFS_SUPER_MAGIC || fs.f_type == TMPFS_MAGIC;
-	return k->dev[i].good;
+	k->dev[i].in_memory = fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC;
+	return &k->dev[i];
+}
+
+/* Inode numbers of FUSE and network file systems are not sure to be unique. */
+static bool keep_dev_is_good(struct keep *k, int fd, uint64_t dev)
+{
+	const struct kept_dev *known = keep_dev(k, fd, dev);
+
+	return known && known->good;
+}
+
+bool keep_in_memory(struct keep *k, int fd, uint64_t dev)
+{
+	const struct kept_dev *known = keep_dev(k, fd, dev);
+
+	return known && known->in_memory;
 }
 
 /* begins: it is asked for now. */

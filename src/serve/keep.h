@@ -14,6 +14,8 @@ struct keep;
 
 int keep_create(struct keep **ret);
 void keep_destroy(struct keep *k);
+/* Its file system has no disk that could keep anybody waiting. */
+bool keep_in_memory(struct keep *k, int fd, uint64_t dev);
 /*
  * begins: this is the first of an answer.
  * [offset, offset + *len) of the file, *len made smaller at the end of a mapping.

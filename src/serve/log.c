@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "serve/log.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "serve/date.h"
+
+#define LOG_ERROR_BYTES 128
 
 /* In quotes; what could end them, or a line, is escaped as nginx does it. */
 static void log_quoted(struct buf *b, struct span s)
@@ -30,8 +34,18 @@ static void log_quoted(struct buf *b, struct span s)
 	buf_putc(b, '"');
 }
 
+/* "byte 4096: Input/output error" */
+static void log_error(const struct log_entry *e, char *ret, size_t size)
+{
+	const char *words = e->error == -ENODATA ? "the file ended" : strerrordesc_np(-e->error);
+
+	(void)snprintf(ret, size, "byte %llu: %s", (unsigned long long)e->error_at,
+		       words ? words : "an error");
+}
+
 void log_common(struct buf *b, const struct log_entry *e)
 {
+	char error[LOG_ERROR_BYTES];
 	struct date d;
 
 	date_split(e->time_ns / 1000000000, &d);
@@ -42,6 +56,11 @@ void log_common(struct buf *b, const struct log_entry *e)
 	log_quoted(b, e->referer);
 	buf_putc(b, ' ');
 	log_quoted(b, e->user_agent);
+	if (e->error) {
+		log_error(e, error, sizeof(error));
+		buf_putc(b, ' ');
+		log_quoted(b, SPAN(error));
+	}
 	buf_putc(b, '\n');
 }
 
@@ -56,8 +75,8 @@ static void log_member(struct json *j, const char *key, struct span s)
 void log_json(struct buf *b, const struct log_entry *e)
 {
 	struct json j = JSON_INIT;
+	char time[40], error[LOG_ERROR_BYTES];
 	struct date d;
-	char time[40];
 
 	date_split(e->time_ns / 1000000000, &d);
 	(void)snprintf(time, sizeof(time), "%04lld-%02u-%02uT%02u:%02u:%02u.%03uZ",
@@ -73,6 +92,10 @@ void log_json(struct buf *b, const struct log_entry *e)
 	json_member_double(&j, "seconds", (double)e->took_ns / 1e9);
 	if (e->cut)
 		json_member_bool(&j, "cut", true);
+	if (e->error) {
+		log_error(e, error, sizeof(error));
+		json_member_string(&j, "error", error);
+	}
 	log_member(&j, "referer", e->referer);
 	log_member(&j, "user_agent", e->user_agent);
 	json_end(&j);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Lines of the access log: the "combined" form of the common log format, or
- * JSON.  Not the file: journal.h.  Pure.
+ * JSON; an error of the file's is one more field of it.  Not the file: journal.h.  Pure.
  */
 #ifndef SERVE_LOG_H
 #define SERVE_LOG_H
@@ -19,6 +19,8 @@ struct log_entry {
 	uint64_t sent;         /* bytes of the body */
 	uint64_t took_ns;
 	bool cut;              /* the answer was not sent whole */
+	int error;             /* why the file could not be read; 0: it could */
+	uint64_t error_at;     /* in the file */
 	struct span line, referer, user_agent;
 };
 

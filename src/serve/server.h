@@ -41,6 +41,7 @@
 /* Pages of our own that wait to be sent, in all. */
 #define SERVE_TEXT_MAX_BYTES (64u << 20)
 
+struct engines;
 struct keep;
 struct journal;
 
@@ -102,8 +103,10 @@ struct exchange {
 	unsigned parts_n, parts_at;
 	const char *type;
 	char boundary[HEAD_BOUNDARY_BYTES];
-	uint64_t engine_id;           /* 0: not with the engine */
-	uint64_t engine_bytes;        /* told by its last event */
+	struct decant *engine;        /* that has it, where engine_id is not 0 */
+	uint64_t engine_id;           /* 0: not with an engine */
+	int error;                    /* why the file could not be read; 0: it could */
+	uint64_t error_at;
 	struct limit_client *client;
 };
 
@@ -134,8 +137,8 @@ struct worker {
 	struct decant_server *server;
 	struct serve_worker_state *state;
 	uint32_t number;
-	int epoll_fd, listen_fd, wake_fd, engine_fd;
-	struct decant *engine;
+	int epoll_fd, listen_fd, wake_fd;
+	struct engines *engines;
 	struct keep *keep;
 	struct names *names;          /* NULL: files are opened each time */
 	struct journal *journal;

@@ -8,6 +8,7 @@
 
 #include "base/checked.h"
 #include "serve/date.h"
+#include "serve/engines.h"
 #include "serve/journal.h"
 #include "serve/keep.h"
 #include "sys/sys.h"
@@ -149,13 +150,13 @@ static int worker_timeout(struct worker *w, uint64_t keep_ns, bool lines_left)
 
 /* --------------------------------------------------------------- turns */
 
-static void worker_engine(struct worker *w)
+static void worker_engine(struct worker *w, struct decant *engine)
 {
 	struct decant_event v[WORKER_ENGINE_EVENTS];
 	int n;
 
 	do {
-		n = decant_wait(w->engine, v, WORKER_ENGINE_EVENTS, 0);
+		n = decant_wait(engine, v, WORKER_ENGINE_EVENTS, 0);
 		for (int i = 0; i < n; i++)
 			if (v[i].type == DECANT_ENDED)
 				conn_engine_ended(w, (struct conn *)(uintptr_t)v[i].user_data,
@@ -212,14 +213,15 @@ static void worker_stop(struct worker *w)
 
 static void worker_event(struct worker *w, const struct epoll_event *e)
 {
+	struct decant *engine;
 	uint64_t n;
 
 	if (e->data.ptr == &w->listen_fd)
 		conn_accept(w);
 	else if (e->data.ptr == &w->wake_fd)
 		(void)!sys_read(w->wake_fd, &n, sizeof(n));
-	else if (e->data.ptr == &w->engine_fd)
-		worker_engine(w);
+	else if ((engine = engines_told(w->engines, e->data.ptr)) != NULL)
+		worker_engine(w, engine);
 	else
 		conn_event(w, e->data.ptr, e->events);
 }
@@ -305,27 +307,11 @@ static int worker_watch(struct worker *w, int fd, void *ptr)
 	return sys_epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &e);
 }
 
-static int worker_engine_open(struct worker *w)
-{
-	struct decant_options o = DECANT_OPTIONS_INIT;
-	int r;
-
-	o.mask = w->server->mask;
-	o.transfers_max = 65536;
-	r = decant_open(&w->engine, &o);
-	if (r < 0)
-		return err_errno(&w->err, r, "serve: engine");
-	w->engine_fd = decant_event_fd(w->engine);
-	return w->engine_fd < 0 ? err_errno(&w->err, w->engine_fd, "serve: engine") : 0;
-}
-
 static int worker_open(struct worker *w)
 {
 	const struct decant_server *s = w->server;
-	int r = worker_engine_open(w);
+	int r;
 
-	if (r < 0)
-		return r;
 	w->input = sys_malloc(SERVE_INPUT_BYTES + 4 * REQUEST_HEAD_MAX);
 	w->scratch = sys_aligned_alloc(4096, SERVE_QUANTUM_BYTES);
 	r = w->input && w->scratch ? keep_create(&w->keep) : -ENOMEM;
@@ -339,10 +325,11 @@ static int worker_open(struct worker *w)
 		r = w->epoll_fd = sys_epoll_create1(EPOLL_CLOEXEC);
 	if (r >= 0)
 		r = worker_watch(w, w->wake_fd, &w->wake_fd);
-	if (r >= 0)
-		r = worker_watch(w, w->engine_fd, &w->engine_fd);
 	if (r < 0)
 		return err_errno(&w->err, r, "serve: worker %u", w->number);
+	r = engines_create(&w->engines, w->epoll_fd, s->mask, &w->err);
+	if (r < 0)
+		return r;
 	/* Again, where a worker before us has been stopped. */
 	r = sys_listen(w->listen_fd, WORKER_BACKLOG);
 	if (r < 0)
@@ -357,8 +344,8 @@ static int worker_open(struct worker *w)
 /* Whatever is still there is cut off. */
 static void worker_close(struct worker *w)
 {
-	/* The engine first: it lets go of the sockets. */
-	decant_close(w->engine);
+	/* The engines first: they let go of the sockets. */
+	engines_destroy(w->engines);
 	for (unsigned i = 0; i < LISTS_N; i++)
 		while (!list_empty(&w->lists[i])) {
 			struct conn *c = list_entry(w->lists[i].next, struct conn, timed);
@@ -383,7 +370,7 @@ int worker_run(struct decant_server *s, uint32_t number, int wake_fd, struct err
 	struct worker w = {
 		.server = s, .number = number, .state = &s->shared->workers[number],
 		.epoll_fd = -1, .listen_fd = s->listen_fds[number], .wake_fd = wake_fd,
-		.engine_fd = -1, .date_s = -1,
+		.date_s = -1,
 	};
 	int r;
 

@@ -478,6 +478,15 @@ static void test_log(void)
 	ok(strstr(buf_str(&b), "\"time\":\"1994-11-06T08:49:37.500Z\"") &&
 	   strstr(buf_str(&b), "\"status\":404") && strchr(buf_str(&b), '\n') == b.data + b.len - 1,
 	   "as JSON: %s", buf_str(&b));
+	buf_clear(&b);
+	e.error = -EIO;
+	e.error_at = 4096;
+	log_common(&b, &e);
+	ok(strstr(buf_str(&b), "31m\" \"byte 4096: Input/output error\"\n"), "why it was cut");
+	buf_clear(&b);
+	e.error = -ENODATA;
+	log_json(&b, &e);
+	ok(strstr(buf_str(&b), "\"error\":\"byte 4096: the file ended\""), "as JSON, too");
 	buf_free(&b);
 }
 

@@ -5,20 +5,41 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "decant.h"
+
 void (*cli_sigpipe_was)(int);
+
+/* A name may hold anything: what is no text stays on its line and off the terminal. */
+static void cli_put(const char *fmt, va_list ap)
+{
+	char *text;
+
+	(void)fflush(stdout);
+	if (vasprintf(&text, fmt, ap) < 0)
+		return;
+	(void)fputs("decant: ", stderr);
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+		if (*p == '\n')
+			(void)fputs("\\n", stderr);
+		else if (*p < 0x20 || *p == 0x7f)
+			(void)fprintf(stderr, "\\x%02x", *p);
+		else
+			(void)fputc(*p, stderr);
+	}
+	(void)fputc('\n', stderr);
+	free(text);
+}
 
 void cli_error(const char *fmt, ...)
 {
 	va_list ap;
 
-	(void)fflush(stdout);
-	(void)fputs("decant: ", stderr);
 	va_start(ap, fmt);
-	(void)vfprintf(stderr, fmt, ap);
+	cli_put(fmt, ap);
 	va_end(ap);
-	(void)fputc('\n', stderr);
 }
 
 void cli_hint(const char *text)
@@ -31,14 +52,31 @@ int cli_usage(const char *command, const char *fmt, ...)
 {
 	va_list ap;
 
-	(void)fflush(stdout);
-	(void)fputs("decant: ", stderr);
 	va_start(ap, fmt);
-	(void)vfprintf(stderr, fmt, ap);
+	cli_put(fmt, ap);
 	va_end(ap);
-	(void)fprintf(stderr, "\n  hint: decant help%s%s lists what can be said\n",
+	(void)fprintf(stderr, "  hint: decant help%s%s lists what can be said\n",
 		      command ? " " : "", command ? command : "");
 	return CLI_USAGE;
+}
+
+bool cli_mask_ok(const char *mask)
+{
+	struct decant_options options = DECANT_OPTIONS_INIT;
+	struct decant *d = NULL;
+	bool ok;
+
+	if (!mask)
+		return true;
+	options.mask = mask;
+	options.backend = DECANT_BACKEND_THREADS;
+	ok = decant_open(&d, &options) != -EINVAL;
+	decant_close(d);
+	if (!ok) {
+		cli_error("--%s", decant_strerror(NULL));
+		cli_hint("decant probe lists the facts");
+	}
+	return ok;
 }
 
 int cli_flush(int status)
@@ -76,9 +114,11 @@ static const struct {
 	{ -EBUSY, "it is mounted or otherwise in use; --force writes to it nevertheless" },
 	{ -EADDRINUSE, "another program listens there; take another port, or remove the stale "
 		       "socket file" },
+	{ -EHOSTDOWN, "is the name right?  `getent hosts NAME` asks in the same way" },
 	{ -EADDRNOTAVAIL, "that address is not one of this host's" },
 	{ -ENETUNREACH, "there is no way to that network" },
 	{ -EHOSTUNREACH, "there is no way to that host" },
+	{ -ENOENT, "nothing has that name; a directory must be there before its files" },
 	{ -EISDIR, "name the file in the directory" },
 	{ -ETXTBSY, "the file is being executed; without --in-place it can be replaced" },
 };

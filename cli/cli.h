@@ -6,6 +6,8 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <stdbool.h>
+
 enum {
 	CLI_OK = 0,
 	CLI_FAILED = 1,  /* fewer bytes than promised, or an error */
@@ -39,6 +41,8 @@ void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void cli_hint(const char *text);
 /* cli_error(), then where the usage is told.  Returns CLI_USAGE. */
 int cli_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Whether --mask names facts only; says it where not.  NULL: it was not given. */
+bool cli_mask_ok(const char *mask);
 /*
  * Write out what stdio still holds for stdout.  A full disk or a closed pipe
  * shows only here: returns CLI_FAILED (and says why) then, else status.

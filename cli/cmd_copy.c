@@ -334,6 +334,8 @@ int cmd_copy(int argc, char **argv)
 				  "route that keeps\nits promise.");
 		return CLI_OK;
 	}
+	if (!cli_mask_ok(c.o.mask))
+		return CLI_USAGE;
 	if (c.o.route && strcmp(c.o.route, "help") == 0) {
 		copy_options_routes();
 		return CLI_OK;

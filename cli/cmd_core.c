@@ -272,6 +272,8 @@ int cmd_core(int argc, char **argv)
 		core_options_help();
 		return CLI_OK;
 	}
+	if (!cli_mask_ok(c.o.mask))
+		return CLI_USAGE;
 	if (c.o.to.fd >= 0 && fcntl(c.o.to.fd, F_GETFD) < 0)
 		return cli_usage("core", "%s: descriptor %d is not open", c.o.to.text, c.o.to.fd);
 	if (c.o.progress_fd >= 0 && fcntl(c.o.progress_fd, F_GETFD) < 0)

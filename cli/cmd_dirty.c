@@ -309,6 +309,8 @@ int cmd_dirty(int argc, char **argv)
 		dirty_options_help();
 		return CLI_OK;
 	}
+	if (!cli_mask_ok(c.o.mask))
+		return CLI_USAGE;
 	c.live = !c.o.json && !c.o.quiet && text_width(stdout) > 0;
 	return dirty_run(&c);
 }

@@ -116,6 +116,8 @@ int cmd_explain(int argc, char **argv)
 				  "moved.");
 		return CLI_OK;
 	}
+	if (!cli_mask_ok(x.o.mask))
+		return CLI_USAGE;
 	if (x.o.route && strcmp(x.o.route, "help") == 0) {
 		copy_options_routes();
 		return CLI_OK;

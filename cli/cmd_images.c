@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* decant images DIR: look at memory images, merge them, make a core of them. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -14,6 +15,8 @@
 
 /* Whoever may read a core may read all that the process knew. */
 #define IMAGES_CORE_MODE 0600
+/* No chain is longer. */
+#define IMAGES_LEVELS_MAX 256
 
 struct images {
 	struct images_options o;
@@ -38,7 +41,36 @@ static int images_failed(const struct images *c, int r)
 		cli_hint("--force removes what a killed run left; images that are whole it leaves");
 	else if (r == -EMFILE)
 		cli_hint("a chain needs three descriptors per level: see ulimit -n");
+	else if (r != -ENOTSUP && r != -ENODATA && r != -EBUSY && r != -EEXIST)
+		cli_hint(cli_advice(r));
 	return CLI_FAILED;
+}
+
+/* `decant predump --rounds` makes DIR/1, DIR/2, ...: the highest of them, 0: none. */
+static unsigned images_numbered(const char *dir)
+{
+	char name[PATH_MAX];
+	unsigned n = 0, len;
+
+	do {
+		len = (unsigned)snprintf(name, sizeof(name), "%s/%u/inventory.img", dir, n + 1);
+	} while (len < sizeof(name) && access(name, F_OK) == 0 && n++ < IMAGES_LEVELS_MAX);
+	return n;
+}
+
+/* It is the directory around the images: what was meant is in it. */
+static bool images_around(const struct images *c)
+{
+	unsigned n = images_numbered(c->o.dir);
+	char name[PATH_MAX];
+
+	(void)snprintf(name, sizeof(name), "%s/inventory.img", c->o.dir);
+	if (!n || access(name, F_OK) == 0)
+		return false;
+	cli_error("%s: holds numbered images, 1 to %u, each with its parents", c->o.dir, n);
+	(void)snprintf(name, sizeof(name), "the last one is %s/%u", c->o.dir, n);
+	cli_hint(name);
+	return true;
 }
 
 static int images_flatten(struct images *c)
@@ -198,6 +230,8 @@ int cmd_images(int argc, char **argv)
 		images_options_help();
 		return CLI_OK;
 	}
+	if (images_around(&c))
+		return CLI_FAILED;
 	broken = c.o.action == IMAGES_SHOW || c.o.action == IMAGES_CHECK;
 	r = decant_open(&c.engine, NULL);
 	if (r == 0)

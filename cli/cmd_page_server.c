@@ -161,6 +161,8 @@ int cmd_page_server(int argc, char **argv)
 		page_server_options_help();
 		return CLI_OK;
 	}
+	if (!cli_mask_ok(p.o.mask))
+		return CLI_USAGE;
 	if (!p.o.tls_cert && !p.o.insecure && !page_server_is_loopback(p.o.host))
 		return cli_usage("page-server", "--listen: %s is not loopback: whoever reaches it "
 				 "could write images; --tls-cert, --tls-key and --tls-ca let in "

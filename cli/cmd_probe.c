@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* decant probe: what this kernel and machine can do. */
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "decant.h"
 #include "json_line.h"
 #include "probe_options.h"
 #include "text.h"
+#include "wait.h"
 
 #define PROBE_FACTS_MAX 128
 #define PROBE_SECONDS_DEFAULT 5
@@ -90,16 +97,76 @@ static int probe_table(const struct decant_fact *facts, size_t n)
 	return CLI_OK;
 }
 
+/* ------------------------------------------------------------- calibration */
+
+struct probe_guard {
+	struct waiter w;
+	char dir[PATH_MAX];      /* ours, with the files that are measured with */
+	int end_fd;              /* readable: nothing is to be guarded any more */
+	pthread_t thread;
+};
+
+static void probe_sweep(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir)))
+		(void)unlinkat(dirfd(dir), e->d_name, 0);
+	if (dir)
+		(void)closedir(dir);
+	(void)rmdir(path);
+}
+
+/* The library measures on and on: a signal takes its files away, and ends us. */
+static void *probe_wait(void *arg)
+{
+	struct probe_guard *g = arg;
+
+	if (waiter_fd(&g->w, g->end_fd, POLLIN, 0) != -ECANCELED)
+		return NULL;
+	probe_sweep(g->dir);
+	cli_error("interrupted: nothing was kept");
+	_exit(CLI_SIGNAL + g->w.signal);
+}
+
+static int probe_calibrate(struct decant *d, const struct probe_options *o)
+{
+	struct probe_guard g = { .w = { .signal_fd = -1 }, .end_fd = eventfd(0, EFD_CLOEXEC) };
+	unsigned seconds = o->seconds ? o->seconds : PROBE_SECONDS_DEFAULT;
+	const char *tmp = getenv("TMPDIR");
+	bool guarded;
+	int r;
+
+	(void)snprintf(g.dir, sizeof(g.dir), "%s/decant-probe-XXXXXX",
+		       o->dir ? o->dir : tmp && tmp[0] ? tmp : "/tmp");
+	guarded = g.end_fd >= 0 && mkdtemp(g.dir);
+	if (guarded && (waiter_open(&g.w) < 0 ||
+			pthread_create(&g.thread, NULL, probe_wait, &g) != 0)) {
+		(void)rmdir(g.dir);
+		guarded = false;
+	}
+	(void)fprintf(stderr, "decant: measuring for about %u s\n", seconds);
+	/* What is wrong with the directory is said by the library. */
+	r = decant_calibrate(d, NULL, guarded ? g.dir : o->dir, seconds);
+	if (guarded) {
+		(void)eventfd_write(g.end_fd, 1);
+		(void)pthread_join(g.thread, NULL);
+		probe_sweep(g.dir);
+	}
+	waiter_close(&g.w);
+	if (g.end_fd >= 0)
+		(void)close(g.end_fd);
+	return r;
+}
+
 static int probe_run(struct decant *d, const struct probe_options *o)
 {
 	struct decant_fact *facts;
 	int n, r, status;
 
 	if (o->calibrate) {
-		unsigned seconds = o->seconds ? o->seconds : PROBE_SECONDS_DEFAULT;
-
-		(void)fprintf(stderr, "decant: measuring for about %u s\n", seconds);
-		r = decant_calibrate(d, NULL, o->dir, seconds);
+		r = probe_calibrate(d, o);
 		if (r < 0) {
 			cli_error("%s", decant_strerror(d));
 			cli_hint(cli_advice(r));
@@ -148,6 +215,8 @@ int cmd_probe(int argc, char **argv)
 		probe_help();
 		return CLI_OK;
 	}
+	if (!cli_mask_ok(o.mask))
+		return CLI_USAGE;
 	options.mask = o.mask;
 	r = decant_open(&d, &options);
 	if (r < 0) {

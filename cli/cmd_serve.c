@@ -28,6 +28,7 @@ static int serve_log(const char *log)
 	if (fd >= 0)
 		return fd;
 	cli_error("log: %s: %s", log, strerror(errno));
+	cli_hint(cli_advice(-errno));
 	return -2;
 }
 
@@ -104,13 +105,25 @@ static void serve_tell_end(const struct decant_server *server)
 			      (unsigned long long)report.lost_lines);
 }
 
+static int serve_open_failed(int r, const char *message)
+{
+	if (r == -EINVAL)
+		return cli_usage("serve", "%s", message);
+	cli_error("%s", message);
+	if (r == -EACCES && strncmp(message, "listen: ", strlen("listen: ")) == 0)
+		cli_hint("ports below 1024 need CAP_NET_BIND_SERVICE, or root and then --user");
+	else if (r != -ENOTSUP)
+		cli_hint(cli_advice(r));
+	return CLI_FAILED;
+}
+
 static int serve_command(const struct serve_options *o)
 {
 	struct decant_serve_report report = DECANT_SERVE_REPORT_INIT;
 	struct serve_master m = { .grace_ms = o->grace_ms, .quiet = o->quiet };
 	struct decant_serve_options options;
 	bool worker = false;
-	int status = CLI_FAILED;
+	int r, status = CLI_FAILED;
 
 	m.log_fd = serve_log(o->log);
 	if (m.log_fd == -2)
@@ -118,8 +131,9 @@ static int serve_command(const struct serve_options *o)
 	m.log = m.log_fd > STDERR_FILENO ? o->log : NULL;
 	serve_descriptors();
 	serve_options_library(o, m.log_fd, &options);
-	if (decant_serve_open(&m.server, &options, &report) < 0) {
-		cli_error("%s", report.message);
+	r = decant_serve_open(&m.server, &options, &report);
+	if (r < 0) {
+		status = serve_open_failed(r, report.message);
 	} else if (!o->user || serve_become(o->user) == 0) {
 		m.workers_n = report.workers;
 		if (!o->quiet)
@@ -145,5 +159,7 @@ int cmd_serve(int argc, char **argv)
 		serve_options_help();
 		return CLI_OK;
 	}
+	if (!cli_mask_ok(o.mask))
+		return CLI_USAGE;
 	return serve_command(&o);
 }

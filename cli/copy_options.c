@@ -45,7 +45,7 @@ const struct option_row copy_option_rows[] = {
 	  "keep an unfinished file as NAME.partial" },
 	{ 0, "mode", "MODE", false, OPTION_MODE, AT(mode), NULL, 0,
 	  "permissions of a new file: octal, or `keep` those of the source whatever the umask" },
-	{ 0, "workers", "N", false, OPTION_NUMBER, AT(workers), NULL, 0,
+	{ 0, "workers", "N", false, OPTION_NUMBER, AT(workers), NULL, COPY_WORKERS_MAX,
 	  "threads that copy" },
 	{ 0, "backend", "NAME", false, OPTION_CHOICE, AT(backend), copy_backends, 0,
 	  "auto, uring or threads" },

@@ -16,6 +16,8 @@
 #include "options.h"
 
 #define COPY_NOT_SAID UINT64_MAX
+/* The library takes no more. */
+#define COPY_WORKERS_MAX 64
 /* copy_options.mode: as cp does. */
 #define COPY_MODE_DEFAULT (OPTION_MODE_KEEP - 1)
 

@@ -18,7 +18,7 @@ const struct option_row core_option_rows[] = {
 	  "where the core goes: a new file (default core.PID), a FIFO, - or another stream" },
 	{ 's', "strategy", "NAME", false, OPTION_CHOICE, AT(strategy), core_strategies, 0,
 	  "auto (default), precopy, fork or stop" },
-	{ 0, "max-pause", "DURATION", false, OPTION_TIME, AT(pause_max_ns), NULL, 0,
+	{ 0, "max-pause", "DURATION", false, OPTION_PAUSE, AT(pause_max_ns), NULL, 0,
 	  "stop the process for at most so long (default 5ms), or leave it alone" },
 	{ 0, "best-effort", NULL, false, OPTION_FLAG, AT(best_effort), NULL, 0,
 	  "go on even when that cannot be kept, or the disk seems too full" },

@@ -24,7 +24,7 @@ const struct option_row dirty_option_rows[] = {
 	{ 'b', "bandwidth", "RATE", false, OPTION_RATE, AT(bandwidth_bytes), NULL, 0,
 	  "predict captures that are written so fast, such as 500M (default: as the disk of the "
 	  "working directory is)" },
-	{ 0, "max-pause", "DURATION", false, OPTION_TIME, AT(pause_max_ns), NULL, 0,
+	{ 0, "max-pause", "DURATION", false, OPTION_PAUSE, AT(pause_max_ns), NULL, 0,
 	  "predict captures that may stop the process for so long (default 5ms)" },
 	OPTION_ROW_TRACK,
 	OPTION_ROW_UNSAFE,

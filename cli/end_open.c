@@ -118,6 +118,12 @@ int end_open_check_same(const struct end_open *from, const struct end_open *to,
 {
 	uint64_t start, end, at = o->to_offset;
 
+	/* Files of /proc say that they are empty. */
+	if (S_ISREG(from->st.st_mode) && from->st.st_size && o->offset != COPY_NOT_SAID &&
+	    o->offset > (uint64_t)from->st.st_size)
+		return err_set(reterr, -ENODATA, "%s: ends at %llu, before --offset %llu",
+			       from->spec->text, (unsigned long long)from->st.st_size,
+			       (unsigned long long)o->offset);
 	if (from->fd < 0 || to->st.st_mode == 0 || from->st.st_mode == 0)
 		return 0;
 	if (!S_ISREG(from->st.st_mode) && !S_ISBLK(from->st.st_mode))

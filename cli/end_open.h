@@ -48,7 +48,10 @@ struct end_open {
 int end_open_prepare(struct end_open *ret, const struct end_spec *spec, bool sink, bool plan_only,
 		     const struct copy_options *o, struct waiter *w, struct err *reterr);
 
-/* Both are the same file and would be overwritten while it is read: -EINVAL. */
+/*
+ * Both are the same file and would be overwritten while it is read: -EINVAL.  The
+ * source ends before --offset: -ENODATA.
+ */
 int end_open_check_same(const struct end_open *from, const struct end_open *to,
 			const struct copy_options *o, struct err *reterr);
 

@@ -9,6 +9,7 @@
 
 #include "cli.h"
 #include "decant.h"
+#include "guess.h"
 
 static const struct command commands[] = {
 	{ "copy", cmd_copy, "move bytes from any end to any end" },
@@ -33,15 +34,28 @@ static const struct command *main_find(const char *name)
 	return NULL;
 }
 
+static int main_unknown(const char *what, const char *name)
+{
+	struct guess g = GUESS_INIT(name, strlen(name));
+
+	for (size_t i = 0; i < COMMANDS_N; i++)
+		guess_try(&g, commands[i].name);
+	guess_try(&g, "--version");
+	guess_try(&g, "--help");
+	return cli_usage(NULL, "no %s is called '%s'%s%s%s", what, name,
+			 g.best ? "; did you mean " : "", g.best ? g.best : "",
+			 g.best ? "?" : "");
+}
+
 static void main_help(FILE *f)
 {
-	(void)fputs("Usage: decant COMMAND [OPTION]... [FROM TO | PID]\n\n"
+	(void)fputs("Usage: decant COMMAND [OPTION]... [FROM TO | PID | DIR]\n\n"
 		    "Move bulk data with at most one CPU copy, and say when the source may "
 		    "change.\n\n"
 		    "Commands:\n", f);
 	for (size_t i = 0; i < COMMANDS_N; i++)
-		(void)fprintf(f, "  %-11s %s\n", commands[i].name, commands[i].what);
-	(void)fputs("  help        show the usage of a command\n\n"
+		(void)fprintf(f, "  %-12s %s\n", commands[i].name, commands[i].what);
+	(void)fputs("  help         show the usage of a command\n\n"
 		    "Options:\n"
 		    "  -h, --help  show this\n"
 		    "  --version   show the version\n\n"
@@ -50,7 +64,9 @@ static void main_help(FILE *f)
 		    "  there$ decant copy tcp-listen:0.0.0.0:9000 disk.img --checksum\n"
 		    "  here$  decant copy disk.img tcp:there:9000 --checksum --progress\n"
 		    "  here$  decant explain disk.img tcp:there:9000\n"
-		    "  decant core 1234 -o server.core\n\n"
+		    "  decant core 1234 -o server.core\n"
+		    "  decant run --policy=audit -- pv -q disk.img >copy\n"
+		    "  decant serve /srv/www\n\n"
 		    "See `decant help COMMAND`, decant(1) and, for ends, routes and guarantees,\n"
 		    "decant(7).\n", f);
 }
@@ -64,9 +80,7 @@ static int main_help_for(char *name)
 		main_help(stdout);
 		return CLI_OK;
 	}
-	if (!c)
-		return cli_usage(NULL, "no command is called '%s'", name);
-	return c->run(2, argv);
+	return c ? c->run(2, argv) : main_unknown("command", name);
 }
 
 static int main_run(int argc, char **argv)
@@ -82,17 +96,16 @@ static int main_run(int argc, char **argv)
 		return CLI_OK;
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-	    (strcmp(argv[1], "help") == 0 && argc == 2)) {
+	    strcmp(argv[1], "help") == 0) {
+		if (argc > 2)
+			return argc == 3 ? main_help_for(argv[2]) :
+					   cli_usage(NULL, "help takes one command");
 		main_help(stdout);
 		return CLI_OK;
 	}
-	if (strcmp(argv[1], "help") == 0)
-		return argc == 3 ? main_help_for(argv[2]) :
-				   cli_usage(NULL, "help takes one command");
 	c = main_find(argv[1]);
 	if (!c)
-		return cli_usage(NULL, argv[1][0] == '-' ? "no option is called '%s'" :
-							   "no command is called '%s'", argv[1]);
+		return main_unknown(argv[1][0] == '-' ? "option" : "command", argv[1]);
 	return c->run(argc - 1, argv + 1);
 }
 

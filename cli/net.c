@@ -150,6 +150,9 @@ int net_tcp_listen(const char *host, uint16_t port, char name[NET_NAME_MAX], uin
 	for (const struct addrinfo *a = list; a && r < 0; a = a->ai_next)
 		r = net_listen_one(a);
 	freeaddrinfo(list);
+	if (r == -EACCES)
+		return err_errno(reterr, -EPERM, "listening on %s port %u: needs "
+				 "CAP_NET_BIND_SERVICE", host[0] ? host : "127.0.0.1", port);
 	if (r < 0)
 		return err_errno(reterr, r, "listening on %s port %u", host[0] ? host : "127.0.0.1",
 				 port);

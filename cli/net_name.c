@@ -88,7 +88,7 @@ static int net_name_failed(const char *host, int error, struct err *reterr)
 {
 	if (error == EAI_MEMORY)
 		return err_set(reterr, -ENOMEM, "%s: out of memory", host);
-	return err_set(reterr, -EADDRNOTAVAIL, "%s: no address: %s", host, gai_strerror(error));
+	return err_set(reterr, -EHOSTDOWN, "%s: no address: %s", host, gai_strerror(error));
 }
 
 int net_name_resolve(struct addrinfo **ret, const char *host, uint16_t port, bool passive,

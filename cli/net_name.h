@@ -15,7 +15,7 @@
 
 /*
  * Addresses of a TCP host; *ret is the caller's, for freeaddrinfo().
- * passive: for listening.  -ETIMEDOUT, -ECANCELED, -EADDRNOTAVAIL (no such
+ * passive: for listening.  -ETIMEDOUT, -ECANCELED, -EHOSTDOWN (no such
  * name), -ENOMEM.
  */
 int net_name_resolve(struct addrinfo **ret, const char *host, uint16_t port, bool passive,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "guess.h"
 #include "text.h"
 
 #define OPTIONS_NS_PER_MS 1000000u
@@ -69,13 +70,18 @@ static int option_duration(const char *arg, uint32_t *ret, struct err *e)
 	return 0;
 }
 
-static int option_time(const char *arg, uint64_t *ret, struct err *e)
+/* "5" is 5 s elsewhere: too long a pause for one who meant ms. */
+static int option_time(const struct option_row *row, const char *arg, uint64_t *ret,
+		       struct err *e)
 {
 	uint64_t ns;
 	int r = parse_duration(arg, &ns, e);
 
 	if (r < 0)
 		return r;
+	if (row->type == OPTION_PAUSE && ns && strspn(arg, "0123456789.") == strlen(arg))
+		return err_set(e, -EINVAL, "\"%.40s\": needs a unit: %.20sms, or %.20ss", arg, arg,
+			       arg);
 	if (ns == 0)
 		return err_set(e, -ERANGE, "\"%.40s\": must be more than 0", arg);
 	*ret = ns;
@@ -142,13 +148,14 @@ static int option_set(const struct option_row *row, const char *arg, void *targe
 	case OPTION_DURATION:
 		return option_duration(arg, (uint32_t *)field, e);
 	case OPTION_TIME:
-		return option_time(arg, (uint64_t *)field, e);
+	case OPTION_PAUSE:
+		return option_time(row, arg, (uint64_t *)field, e);
 	case OPTION_BITS:
 		return option_bits(arg, (uint32_t *)field, e);
 	case OPTION_MODE:
 		return option_mode(arg, (uint32_t *)field, e);
 	case OPTION_NUMBER:
-		r = option_number(arg, 1, UINT32_MAX, &number, e);
+		r = option_number(arg, 1, row->fallback ? row->fallback : UINT32_MAX, &number, e);
 		if (r == 0)
 			*(uint32_t *)field = (uint32_t)number;
 		return r;
@@ -188,6 +195,17 @@ static int options_too_many(const struct options_walk *w, const char *arg, struc
 	return err_set(e, -EINVAL, "%.60s: one word too many", arg);
 }
 
+static int options_unknown(const struct options_walk *w, const char *name, size_t len,
+			   struct err *e)
+{
+	struct guess g = GUESS_INIT(name, len);
+
+	for (size_t i = 0; i < w->rows_n; i++)
+		guess_try(&g, w->rows[i].name);
+	return err_set(e, -EINVAL, "--%.*s: no such option%s%s%s", (int)(len > 40 ? 40 : len), name,
+		       g.best ? "; did you mean --" : "", g.best ? g.best : "", g.best ? "?" : "");
+}
+
 /* "--name", "--name=arg", "--name arg". */
 static int options_long(struct options_walk *w, const char *arg, struct err *e)
 {
@@ -201,8 +219,7 @@ static int options_long(struct options_walk *w, const char *arg, struct err *e)
 		if (strlen(w->rows[i].name) == len && memcmp(w->rows[i].name, name, len) == 0)
 			row = &w->rows[i];
 	if (!row)
-		return err_set(e, -EINVAL, "--%.*s: no such option", (int)(len > 40 ? 40 : len),
-			       name);
+		return options_unknown(w, name, len, e);
 	if (value && !row->arg)
 		return err_set(e, -EINVAL, "--%s: takes no argument", row->name);
 	if (!value && row->arg && !row->optional) {
@@ -286,8 +303,12 @@ int options_pid(const char *operand, pid_t *ret, struct err *reterr)
 
 	if (!operand)
 		return err_set(reterr, -EINVAL, "PID is missing");
-	if (parse_u64(operand, 1, INT32_MAX, &number, reterr) < 0)
-		return err_wrap(reterr, -EINVAL, "PID");
+	if (parse_u64(operand, 1, INT32_MAX, &number, reterr) < 0) {
+		if (operand[strspn(operand, "0123456789")] == '\0')
+			return err_wrap(reterr, -EINVAL, "PID");
+		return err_set(reterr, -EINVAL, "PID: \"%.40s\": is not a whole number; pidof(8) "
+			       "finds that of a program", operand);
+	}
 	*ret = (pid_t)number;
 	return 0;
 }

@@ -22,6 +22,7 @@ enum option_type {
 	OPTION_RATE,     /* the same, but more than 0; "/s" may follow */
 	OPTION_DURATION, /* uint32_t ms: 10, 1.5s, 200ms, 2m */
 	OPTION_TIME,     /* uint64_t ns, likewise */
+	OPTION_PAUSE,    /* the same, but the unit must be said */
 	OPTION_NUMBER,   /* uint32_t, more than 0 */
 	OPTION_BITS,     /* uint32_t: 51, 0x33 */
 	OPTION_FD,       /* int */
@@ -42,7 +43,8 @@ struct option_row {
 	enum option_type type;
 	size_t field;            /* offset in the command's structure */
 	const char *const *choices; /* OPTION_CHOICE: NULL-terminated */
-	uint32_t fallback;       /* optional choice: the one meant without argument */
+	uint32_t fallback;       /* optional choice: the one meant without argument;
+				  * number: the largest, 0: any */
 	const char *help;
 };
 

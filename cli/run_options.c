@@ -56,10 +56,14 @@ int run_options_parse(struct run_options *ret, int argc, char *const *argv, stru
 {
 	int dashes = run_dashes(argc, argv);
 	struct run_options o = { 0 };
-	const char *none[1];
-	int r = options_parse(run_option_rows, run_option_rows_n, dashes, argv, &o, none, 0,
+	const char *words[1] = { NULL };
+	int r = options_parse(run_option_rows, run_option_rows_n, dashes, argv, &o, words, 1,
 			      reterr);
 
+	/* As one writes it for strace(1) and its like. */
+	if (words[0])
+		return err_set(reterr, -EINVAL, "%.60s: a program and its words come after --, as "
+			       "in `decant run --policy=audit -- CMD`", words[0]);
 	if (r < 0)
 		return r;
 	if (!o.help && dashes >= argc - 1)

@@ -11,7 +11,7 @@ static const char *const serve_formats[] = { "common", "json", NULL };
 const struct option_row serve_option_rows[] = {
 	{ 'l', "listen", "ADDRESS", false, OPTION_TEXT, AT(listen), NULL, 0,
 	  "ADDR:PORT (default 127.0.0.1:8080); :PORT is everywhere, port 0 any that is free" },
-	{ 'w', "workers", "N", false, OPTION_NUMBER, AT(workers), NULL, 0,
+	{ 'w', "workers", "N", false, OPTION_NUMBER, AT(workers), NULL, 256,
 	  "so many processes (default: one per CPU)" },
 	{ 'u', "user", "USER", false, OPTION_TEXT, AT(user), NULL, 0,
 	  "USER or USER:GROUP: as whom, when all is open that needs more rights" },

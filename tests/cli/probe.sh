@@ -36,7 +36,8 @@ DECANT_MASK=sendfile run decant probe --json
 is "DECANT_MASK" "$(fact sendfile)" "('no', True, 'masked')"
 DECANT_MASK=sendfile run decant probe --json --mask tee
 is "  both together" "$(fact sendfile) $(fact tee)" "('no', True, 'masked') ('no', True, 'masked')"
-fails "is not a fact" decant probe --mask sendfiel
+run decant probe --mask sendfiel
+status 2 "a wrong --mask is not ignored"
 DECANT_MASK=sendfiel run decant probe
 status 1 "a wrong DECANT_MASK is not ignored"
 
@@ -49,6 +50,9 @@ says "plans use it from now on" "  and that it is used"
 ok "  takes about as long as it was given" test $(($(date +%s) - start)) -le $((20 * SLOW))
 ok "  keeps what it found in the user's cache" test -n "$(find .cache -type f -size +0)"
 only "  and leaves no scratch files"
+run timeout --preserve-status -s TERM 1 "$DECANT" probe --calibrate --seconds 60 --dir .
+status 143 "a signal ends it"
+only "  and leaves no scratch files either"
 run decant explain zero:1M null:
 status 0 "the planner reads it"
 find .cache -type f -exec sh -c 'echo nonsense >"$1"' sh {} \;

@@ -52,16 +52,41 @@ for command in copy explain; do
 done
 usage "descriptor 77 is not open" copy a b --events 77
 usage "descriptor 77 is not open" copy a b --progress=77
+usage "from 1 to 64" copy a b --workers 65
+usage "from 1 to 256" serve --workers 257
+usage "did you mean --length?" copy a b --lengthh 5
+usage "did you mean copy?" kopy a b
+usage "did you mean --version?" --versoin
+usage "needs a unit: 5ms, or 5s" core 1 --max-pause 5
+usage "needs a unit" dirty 1 --max-pause 0.5
+usage "come after --" run --policy=audit ls -l
+usage "no port" serve --listen 127.0.0.1
+for command in "copy a b" "explain a b" "core 1" "dirty 1" "page-server -D new" probe serve; do
+	# shellcheck disable=SC2086
+	run decant $command --mask no_such_fact
+	status 2 "$command: --mask takes facts only"
+	says "is not a fact" "  says so"
+	says "decant probe" "  and where they are"
+done
 usage "one word too many" probe word
 usage "only with --calibrate" probe --seconds 3
 usage "only with --calibrate" probe --dir .
 usage "600 at most" probe --calibrate --seconds 601
 only "nothing was made" a
 
-fails "is not a fact" decant copy a b --mask no_such_fact
-fails "is not a fact" decant probe --mask no_such_fact
+fails "ends at 5, before --offset 6" decant copy a b --offset 6
+fails "ends at 5, before --offset 6" decant explain a b --offset 6
+run decant copy a /dev/null --offset 5
+status 0 "an offset at the end is none beyond it"
+fails "x\\ny\\x1b: No such file" decant copy $'x\ny\e' b
+fails "no address" decant copy a tcp:name.invalid:1
+says "getent" "  and how to look"
 fails "io_uring" decant copy a b --backend uring --mask io_uring
 fails "route" decant copy a b --route vmsplice
 says "decant explain" "  and names explain"
 only "nothing was made by those either" a
+mkdir -p around/1 around/2
+touch around/1/inventory.img around/2/inventory.img
+fails "around: holds numbered images, 1 to 2" decant images around
+says "the last one is around/2" "  and which is meant"
 finish

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "copy_options.h"
+#include "guess.h"
 #include "probe_options.h"
 #include "tap.h"
 
@@ -52,6 +53,8 @@ static const struct {
 	{ "a b --timeout 5parsecs", "no unit" },
 	{ "a b --timeout 9000000h", "too large" },
 	{ "a b --workers 0", "must be from 1" },
+	{ "a b --workers 65", "from 1 to 64" },
+	{ "a b --lengthh 5", "did you mean --length?" },
 	{ "a b --workers many", "whole number" },
 	{ "a b --events x", "whole number" },
 	{ "a b --progress=-1", "whole number" },
@@ -204,6 +207,28 @@ static void test_probe(void)
 	ok(strstr(e.text, "one word too many"), "says so");
 }
 
+static void test_guess(void)
+{
+	static const struct {
+		const char *word, *best;
+	} guesses[] = {
+		{ "lengthx", "length" }, { "length", "length" }, { "len", "length" },
+		{ "prog", "progress" }, { "lengths", "length" }, { "legnht", "length" },
+		{ "xyz", NULL }, { "x", NULL }, { "", NULL }, { "progressing", "progress" },
+		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL },
+	};
+	static const char *const words[] = { "force", "length", "progress", NULL };
+
+	for (size_t i = 0; i < sizeof(guesses) / sizeof(guesses[0]); i++) {
+		struct guess g = GUESS_INIT(guesses[i].word, strlen(guesses[i].word));
+
+		for (size_t k = 0; words[k]; k++)
+			guess_try(&g, words[k]);
+		is_str(g.best ? g.best : "", guesses[i].best ? guesses[i].best : "",
+		       "%s: what was meant", guesses[i].word);
+	}
+}
+
 /* A table that is wrong would make an option unreachable or ambiguous. */
 static void test_table(const struct option_row *rows, size_t n)
 {
@@ -228,6 +253,7 @@ int main(void)
 	test_optional();
 	test_operands();
 	test_probe();
+	test_guess();
 	test_table(copy_option_rows, copy_option_rows_n);
 	test_table(probe_option_rows, probe_option_rows_n);
 	return done();

@@ -73,6 +73,22 @@ static int filter_rules(scmp_filter_ctx ctx, const struct supervise *s, uint32_t
 	return 0;
 }
 
+/*
+ * The kernel asks a listener of the program's own before a tracer, and what that
+ * says passes us by.  So there is none, as under notify, which is one itself;
+ * where a policy changes nothing it is told only.
+ */
+static int filter_listener(scmp_filter_ctx ctx, const struct supervise *s)
+{
+	uint32_t action = s->policy.vmsplice > POLICY_WARN ? SCMP_ACT_ERRNO(EBUSY) :
+							    SCMP_ACT_TRACE(CALL_MAX);
+
+	return seccomp_rule_add(ctx, action, SCMP_SYS(seccomp), 2,
+				SCMP_A0_32(SCMP_CMP_EQ, SECCOMP_SET_MODE_FILTER),
+				SCMP_A1_32(SCMP_CMP_MASKED_EQ, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+					   SECCOMP_FILTER_FLAG_NEW_LISTENER));
+}
+
 /* libseccomp 2.5 writes to descriptors only. */
 static int filter_export(scmp_filter_ctx ctx, struct sock_fprog *ret)
 {
@@ -119,6 +135,8 @@ int filter_make(struct supervise *s, uint32_t catch, struct err *reterr)
 
 	if (r >= 0)
 		r = filter_rules(ctx, s, catch);
+	if (r >= 0 && catch == SECCOMP_RET_TRACE)
+		r = filter_listener(ctx, s);
 	if (r >= 0)
 		r = filter_export(ctx, &s->filter);
 	if (r >= 0)

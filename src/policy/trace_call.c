@@ -279,6 +279,10 @@ void call_enter(struct trace *tr, struct tracee *t)
 	if (trace_lost(tr, t, tracee_load(t)))
 		return;
 	if (!tracee_call(t, &t->event.call, args)) {
+		if (tracee_listens(t))
+			report_hole(tr->s->report, "process %d makes a seccomp listener: the kernel "
+				    "asks that one, and not us, about calls of its filter",
+				    (int)t->tid);
 		trace_resume(tr, t, PTRACE_CONT, 0);
 		return;
 	}

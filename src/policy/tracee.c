@@ -177,6 +177,11 @@ bool tracee_call(struct tracee *t, enum policy_call *ret_call, uint64_t ret_args
 	return false;
 }
 
+bool tracee_listens(const struct tracee *t)
+{
+	return t->regs.orig_rax == __NR_seccomp || t->regs.orig_rax == 354; /* of i386 */
+}
+
 int tracee_result(const struct tracee *t, int64_t *ret)
 {
 	unsigned long rax = 0;

@@ -61,6 +61,8 @@ void tracee_close(struct tracee *t);
 int tracee_load(struct tracee *t);
 /* Which call t->regs are about, and t->is_32bit; false: none of ours. */
 bool tracee_call(struct tracee *t, enum policy_call *ret_call, uint64_t ret_args[6]);
+/* The call is seccomp(2), which the filter catches where it makes a listener. */
+bool tracee_listens(const struct tracee *t);
 /* At the end of a call: what the kernel returns. */
 int tracee_result(const struct tracee *t, int64_t *ret);
 int tracee_store(const struct tracee *t, const struct user_regs_struct *regs);

@@ -131,10 +131,9 @@ static int predump_find(struct predump *c)
 	/* What is wrong with the process is told better by who opens it. */
 	if ((r == -ENOENT || r == -ESRCH) && !c->o.stop)
 		return 0;
-	if (r >= 0 && (c->o.rounds_text || c->o.track || c->o.unsafe || c->o.mask ||
-		       c->o.tree))
+	if (r >= 0 && (c->o.rounds_text || c->o.track || c->o.unsafe || c->o.mask))
 		r = err_set(&e, -EINVAL, "PID %d: is watched, one image at a time: --rounds, "
-			    "--track, --tree, --unsafe and --mask are not for that", (int)c->o.pid);
+			    "--track, --unsafe and --mask are not for that", (int)c->o.pid);
 	if (r < 0)
 		predump_result_fail(&c->result, r, e.text);
 	return r;

@@ -76,7 +76,7 @@ static int keeper_begin(struct keeper *k)
 
 	options.mask = k->o->mask;
 	predump_options_library(k->o, &p);
-	p.flags &= DECANT_PREDUMP_UNSAFE;
+	p.flags &= DECANT_PREDUMP_UNSAFE | DECANT_PREDUMP_TREE;
 	p.rounds = DECANT_PREDUMP_AUTO;
 	p.parent = NULL;
 	k->target_fd = pidfd_open(k->o->pid, 0);

@@ -96,8 +96,6 @@ static int predump_check(const struct predump_options *o, struct err *e)
 		return err_set(e, -EINVAL, "--stop: makes no image");
 	if (o->stop)
 		return 0;
-	if (o->watch_ns && o->tree)
-		return err_set(e, -EINVAL, "--watch and --tree: one process is watched");
 	if (o->watch_ns && (o->final || o->rounds_text))
 		return err_set(e, -EINVAL, "--watch: begins with one image");
 	if (!o->dir || !o->dir[0])

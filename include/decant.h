@@ -593,7 +593,7 @@ DECANT_CHECK int decant_predump(struct decant *d, struct decant_target *t, const
 struct decant_predump_chain;
 
 /*
- * options: track, UNSAFE; the time, and the rest where an image has no options
+ * options: track, UNSAFE, TREE; the time, and the rest where an image has no options
  * of its own.  rounds does not count.  NULL: the defaults.  The target must
  * stay open.
  */
@@ -603,7 +603,7 @@ DECANT_CHECK int decant_predump_begin(struct decant *d, struct decant_predump_ch
 /*
  * The next image, into dir, whose parent is the one before (by the name that was
  * given, so that the working directory must not change).  options: all but
- * rounds, track and UNSAFE, for this image; FINAL ends the chain.  After an
+ * rounds, track, UNSAFE and TREE, for this image; FINAL ends the chain.  After an
  * error the next image has all of memory.  options and report may be NULL; the
  * report is of this image alone, but for `images`.
  */

@@ -4,13 +4,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "predump/predump.h"
+#include "predump/tree.h"
 #include "sys/sys.h"
 
+/* Of all images, as it began. */
+#define CHAIN_FLAGS ((uint32_t)(DECANT_PREDUMP_UNSAFE | DECANT_PREDUMP_TREE))
+
 struct decant_predump_chain {
-	struct predump p;
+	struct tree_member root;
+	struct tree tree;        /* of one member where there is no TREE */
 	struct decant_predump_options o;
-	uint32_t flags;          /* UNSAFE */
+	uint32_t flags;          /* CHAIN_FLAGS */
 	struct decant_predump_report report;
 	bool ended;              /* has its final image */
 };
@@ -32,14 +36,16 @@ int decant_predump_begin(struct decant *d, struct decant_predump_chain **ret,
 		return err_set(&d->err, -ENOMEM, "predump: out of memory");
 	c->o = options ? *options : none;
 	c->o.rounds = DECANT_PREDUMP_AUTO;
-	c->flags = c->o.flags & DECANT_PREDUMP_UNSAFE;
+	c->flags = c->o.flags & CHAIN_FLAGS;
 	c->report = (struct decant_predump_report)DECANT_PREDUMP_REPORT_INIT;
-	predump_init(&c->p, d, t, "", &c->o, &c->report);
-	c->p.chain = true;
-	c->p.numbered = false;
-	r = predump_prepare(&c->p);
+	predump_init(&c->root.p, d, t, "", &c->o, &c->report);
+	c->root.p.chain = true;
+	c->root.p.numbered = false;
+	r = tree_begin(&c->tree, &c->root);
+	if (r >= 0)
+		r = predump_prepare(&c->root.p);
 	if (r < 0) {
-		d->err = c->p.c.err;
+		d->err = c->root.p.c.err;
 		decant_predump_end(c);
 		return r;
 	}
@@ -51,37 +57,30 @@ void decant_predump_end(struct decant_predump_chain *c)
 {
 	if (!c)
 		return;
-	predump_deinit(&c->p);
+	tree_end(&c->tree);
+	predump_deinit(&c->root.p);
 	free(c);
 }
 
 /* What was told as written is not told again: all is to be written to the next image. */
-static void chain_forget(struct predump *p)
+static void chain_forget(struct decant_predump_chain *c)
 {
-	ranges_clear(&p->known);
-	if (predump_all(p, false, &p->tmp) >= 0)
-		ranges_swap(&p->lost, &p->tmp);
-	p->last_bytes = UINT64_MAX;
+	tree_untracked(&c->tree);
+	for (size_t i = 0; i < c->tree.n; i++) {
+		struct predump *p = &c->tree.v[i]->p;
+
+		if (!p->looked)
+			continue;
+		ranges_clear(&p->known);
+		if (predump_all(p, false, &p->tmp) >= 0)
+			ranges_swap(&p->lost, &p->tmp);
+		p->last_bytes = UINT64_MAX;
+	}
 }
 
-static void chain_reset(struct decant_predump_chain *c, const char *dir,
-			const struct decant_predump_options *o)
+/* For the next image. */
+static void chain_reset_member(struct decant_predump_chain *c, struct predump *p, const char *dir)
 {
-	struct predump *p = &c->p;
-	char tracking[sizeof(c->report.tracking)];
-
-	(void)snprintf(tracking, sizeof(tracking), "%s", c->report.tracking);
-	c->report = (struct decant_predump_report)DECANT_PREDUMP_REPORT_INIT;
-	(void)snprintf(c->report.tracking, sizeof(c->report.tracking), "%s", tracking);
-	c->report.pid = p->id;
-	c->report.processes = 1;
-	if (o)
-		c->o = *o;
-	c->o.rounds = DECANT_PREDUMP_AUTO;
-	/* The first one's; then it follows. */
-	if (p->images)
-		c->o.parent = NULL;
-	c->o.flags = (c->o.flags & ~(uint32_t)DECANT_PREDUMP_UNSAFE) | c->flags;
 	p->capture_options.timeout_ns = c->o.timeout_ns;
 	p->capture_options.rate_bytes = c->o.rate_bytes;
 	p->capture_options.progress = c->o.progress;
@@ -97,11 +96,48 @@ static void chain_reset(struct decant_predump_chain *c, const char *dir,
 	keep_clear(&p->c.keep);
 	ranges_clear(&p->early);
 	p->early_n = p->late_n = 0;
-	predump_shared_free(p->shared);
 	p->looked = false;
 	/* The stop that began the tracking counts for the first image. */
 	if (p->images)
 		p->capture_report = (struct decant_capture_report)DECANT_CAPTURE_REPORT_INIT;
+}
+
+static void chain_reset(struct decant_predump_chain *c, const char *dir,
+			const struct decant_predump_options *o)
+{
+	struct predump *p = &c->root.p;
+	char tracking[sizeof(c->report.tracking)];
+
+	(void)snprintf(tracking, sizeof(tracking), "%s", c->report.tracking);
+	c->report = (struct decant_predump_report)DECANT_PREDUMP_REPORT_INIT;
+	(void)snprintf(c->report.tracking, sizeof(c->report.tracking), "%s", tracking);
+	c->report.pid = p->id;
+	c->report.processes = 1;
+	if (o)
+		c->o = *o;
+	c->o.rounds = DECANT_PREDUMP_AUTO;
+	/* The first one's; then it follows. */
+	if (p->images)
+		c->o.parent = NULL;
+	c->o.flags = (c->o.flags & ~CHAIN_FLAGS) | c->flags;
+	predump_shared_free(p->shared);
+	c->tree.unreadable_bytes = 0;
+	for (size_t i = 0; i < c->tree.n; i++)
+		chain_reset_member(c, &c->tree.v[i]->p, dir);
+}
+
+static int chain_image(struct decant_predump_chain *c)
+{
+	struct predump *p = &c->root.p;
+	bool final = c->o.flags & DECANT_PREDUMP_FINAL;
+	int r;
+
+	if (c->o.flags & DECANT_PREDUMP_TREE)
+		r = tree_round(&c->tree, final);
+	else
+		r = final ? predump_final(p) : predump_round(p);
+	p->unreadable_others = c->tree.unreadable_bytes;
+	return r;
 }
 
 static int chain_check(struct predump *p, const struct decant_predump_options *o)
@@ -122,13 +158,14 @@ int decant_predump_next(struct decant_predump_chain *c, const char *dir,
 
 	if (!c || !dir || (report && report->size < sizeof(*report)))
 		return -EINVAL;
-	p = &c->p;
+	p = &c->root.p;
 	err = &p->d->err;
 	if (c->ended)
 		return err_set(err, -EINVAL, "predump: the chain has its final image");
 	r = options ? chain_check(p, options) : 0;
-	if (r >= 0 && options && options->flags & DECANT_PREDUMP_TREE)
-		r = err_set(err, -EINVAL, "options: a chain is of one process");
+	if (r >= 0 && options && options->flags & ~c->flags & DECANT_PREDUMP_TREE)
+		r = err_set(err, -EINVAL,
+			    "tree: it is too late for that, the chain began with one process");
 	if (r >= 0 && options && options->parent && p->images &&
 	    (!p->above || !predump_parent_is(options->parent, p->above)))
 		r = err_set(err, -EINVAL, "parent: %s: it is %s, the image before", options->parent,
@@ -141,11 +178,10 @@ int decant_predump_next(struct decant_predump_chain *c, const char *dir,
 	if (!parent)
 		return err_set(err, -ENOMEM, "predump: out of memory");
 	chain_reset(c, dir, options);
-	r = c->o.flags & DECANT_PREDUMP_FINAL ? predump_final(p) : predump_round(p);
+	r = chain_image(c);
 	predump_tell(p, r);
 	if (r < 0) {
-		if (p->looked)
-			chain_forget(p);
+		chain_forget(c);
 		free(parent);
 	} else {
 		free(p->above);

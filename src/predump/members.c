@@ -147,6 +147,19 @@ static int tree_forget(struct tree *t)
 	return 0;
 }
 
+void tree_untracked(struct tree *t)
+{
+	size_t k = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		if (t->v[i]->p.found_standing)
+			member_free(t->v[i]);
+		else
+			t->v[k++] = t->v[i];
+	}
+	t->n = k;
+}
+
 int tree_update(struct tree *t, bool stopped)
 {
 	int n = family_list(t->root->c.t->pid, &t->pids, &t->pids_size), r = 0, added = 0;

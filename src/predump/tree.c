@@ -76,7 +76,7 @@ static void tree_sum(struct tree *t)
 	}
 }
 
-static int tree_round(struct tree *t, bool final)
+int tree_round(struct tree *t, bool final)
 {
 	struct predump *root = t->root;
 	uint64_t begin_ns = sys_clock_ns();

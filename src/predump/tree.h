@@ -34,6 +34,8 @@ struct tree {
 
 /* All rounds and the final image that p, which is initialised, is to make. */
 int predump_tree(struct tree_member *root);
+/* One image of all, as they are now; final: of one instant. */
+int tree_round(struct tree *t, bool final);
 
 /* ------------------------------------------------------------- members.c */
 
@@ -44,6 +46,11 @@ void tree_end(struct tree *t);
  * so nobody is tracked any more.  The number of new ones.
  */
 int tree_update(struct tree *t, bool stopped);
+/*
+ * Drop who was taken in while all stood, after an image that failed: nobody knows
+ * what they write.  The next tree_update() finds them anew.
+ */
+void tree_untracked(struct tree *t);
 /* It is not in the image that is being made; not for the root. */
 int tree_drop(struct tree_member *m, struct dir *d);
 

@@ -6,6 +6,8 @@
  *	--grandchildren  each is the child of the one before
  *	--cgroup DIR     all go there first
  *	--restless       a child comes and goes all the time
+ *	--brood          children come and go that count by themselves for a while
+ *	--nap US         between 4096 steps, a write of a page in 64 of them (100)
  */
 #include "family.h"
 
@@ -26,7 +28,7 @@
 
 static volatile struct family_all *all;
 static volatile struct family_own *own;
-static uint64_t mib;
+static uint64_t mib, nap_ns;
 
 static void *map_at(uint64_t at, uint64_t len, int flags)
 {
@@ -52,19 +54,24 @@ static void count(unsigned me)
 	own->b = a;
 }
 
-static void live(unsigned me)
+static void write_page(uint64_t i)
 {
 	unsigned char *memory = (unsigned char *)(uintptr_t)own + PAGE;
 	uint64_t pages = own->pages;
 
+	if (i % FAMILY_STEPS == 0 && pages)
+		*(volatile uint64_t *)(memory + i / FAMILY_STEPS % pages * PAGE) = i;
+}
+
+static void live(unsigned me)
+{
 	for (uint64_t i = 0;; i++) {
 		count(me);
-		if (i % 64 == 0 && pages)
-			*(volatile uint64_t *)(memory + i / 64 % pages * PAGE) = i;
+		write_page(i);
 		if (i % 4096 == 0) {
 			if (me == 0)
 				victim_round();
-			victim_sleep_ns(100000);
+			victim_sleep_ns(nap_ns);
 		}
 	}
 }
@@ -75,6 +82,30 @@ static void begin(unsigned me)
 	own->me = me;
 	all->pids[me] = getpid();
 	__atomic_store_n(&all->count[me], 0, __ATOMIC_SEQ_CST);
+}
+
+/* Ten at a time, of which nobody else knows. */
+static void brood(void)
+{
+	if (fork())
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NAME, "brood");
+	(void)signal(SIGCHLD, SIG_IGN);
+	for (;; victim_sleep_ns(40000000)) {
+		if (fork())
+			continue;
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (uint64_t i = 0; i < 400 * FAMILY_STEPS; i++) {
+			own->a = i + 1;
+			__atomic_thread_fence(__ATOMIC_SEQ_CST);
+			own->b = i + 1;
+			write_page(i);
+			if (i % FAMILY_STEPS == 0)
+				victim_sleep_ns(1000000);
+		}
+		_exit(0);
+	}
 }
 
 /* Children that do nothing, for a moment each. */
@@ -116,6 +147,7 @@ int main(int argc, char **argv)
 	victim_start(&argc, argv);
 	n = (unsigned)victim_option(argc, argv, "--processes", 4);
 	mib = victim_option(argc, argv, "--mib", 1);
+	nap_ns = victim_option(argc, argv, "--nap", 100) * 1000;
 	chain = victim_flag(argc, argv, "--grandchildren");
 	if (victim_text(argc, argv, "--cgroup", NULL))
 		enter(victim_text(argc, argv, "--cgroup", NULL));
@@ -145,6 +177,8 @@ int main(int argc, char **argv)
 				victim_sleep_ns(1000000);
 		if (victim_flag(argc, argv, "--restless"))
 			restless();
+		if (victim_flag(argc, argv, "--brood"))
+			brood();
 		victim_ready();
 	}
 	live(me);

@@ -8,6 +8,9 @@
  * At an instant, for each i: b <= count[i] <= a <= b + 1; and nobody has seen
  * more of i than i itself has counted.  Who is looked at later than another,
  * and not at the same time, has seen too much.
+ *
+ * Step i (from 0) ends with i in the (i / FAMILY_STEPS)th of the pages, from the
+ * first again after the last, where i is a multiple of FAMILY_STEPS.
  */
 #ifndef VICTIMS_FAMILY_H
 #define VICTIMS_FAMILY_H
@@ -15,6 +18,7 @@
 #include <stdint.h>
 
 #define FAMILY_MAX 16
+#define FAMILY_STEPS 64u
 #define FAMILY_OWN 0x100000000000ull
 #define FAMILY_ALL 0x110000000000ull
 

@@ -383,19 +383,27 @@ static void dying(const void *arg)
 
 /* --------------------------------------------------------------- refusals */
 
+/* A good entry, one that comes before it, and those that make no sense. */
+static const struct criu_entry refused_good = { 0x3000, 1, CRIU_PRESENT };
+static const struct criu_entry refused_before = { 0x2000, 1, CRIU_PRESENT };
+static const struct criu_entry refused_entries[] = {
+	{ 0x5001, 1, CRIU_PRESENT },
+	{ 0x5000, 0, CRIU_PRESENT },
+	{ 0x5000, 1, 0 },
+	{ 0x5000, 1, CRIU_PRESENT | CRIU_PARENT },
+	{ 0x5000, 1, 8 },
+	{ 0x5000, UINT64_MAX / 4096, CRIU_PRESENT },
+	{ UINT64_C(1) << 63, 1, CRIU_PRESENT },
+	{ 0x3000, 2, CRIU_PARENT },
+};
+static const char *const refused_names[] = {
+	"../x", "a/b", ".x", "inventory.img", "parent", "pages-3.img", "x.img.part", "pagemap-5.img",
+};
+
 static void refusals(void)
 {
 	struct dir_options none = { .flags = 0 }, shared = { .flags = DIR_SHARED };
 	struct dir_options self = { .parent = NULL };
-	struct criu_entry e1 = { 0x3000, 1, CRIU_PRESENT }, e2 = { 0x2000, 1, CRIU_PRESENT };
-	struct criu_entry bad[] = {
-		{ 0x5001, 1, CRIU_PRESENT }, { 0x5000, 0, CRIU_PRESENT }, { 0x5000, 1, 0 },
-		{ 0x5000, 1, CRIU_PRESENT | CRIU_PARENT }, { 0x5000, 1, 8 },
-		{ 0x5000, UINT64_MAX / 4096, CRIU_PRESENT },
-		{ UINT64_C(1) << 63, 1, CRIU_PRESENT }, { 0x3000, 2, CRIU_PARENT },
-	};
-	static const char *const names[] = { "../x", "a/b", ".x", "inventory.img", "parent",
-					     "pages-3.img", "x.img.part", "pagemap-5.img" };
 	struct dir *d = NULL, *other = NULL;
 	struct dir_pages *p = NULL, *q = NULL;
 	struct buf b = BUF_INIT;
@@ -419,15 +427,15 @@ static void refusals(void)
 	is_int(dir_pages_begin(d, DIR_PROCESS, UINT64_C(1) << 31, &p, &e), -EINVAL, "%s", e.text);
 	need(dir_pages_begin(d, DIR_PROCESS, 5, &p, &e) == 0, "%s", e.text);
 	is_int(dir_pages_begin(d, DIR_PROCESS, 5, &q, &e), -EEXIST, "%s", e.text);
-	is_int(dir_pages_entry(p, &e1, NULL, &e), 0, "an entry");
-	is_int(dir_pages_entry(p, &e2, NULL, &e), -EINVAL, "before it: %s", e.text);
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		is_int(dir_pages_entry(p, &bad[i], NULL, &e), -EINVAL, "%s", e.text);
+	is_int(dir_pages_entry(p, &refused_good, NULL, &e), 0, "an entry");
+	is_int(dir_pages_entry(p, &refused_before, NULL, &e), -EINVAL, "before it: %s", e.text);
+	for (size_t i = 0; i < sizeof(refused_entries) / sizeof(refused_entries[0]); i++)
+		is_int(dir_pages_entry(p, &refused_entries[i], NULL, &e), -EINVAL, "%s", e.text);
 	is_int(dir_pages_count(p).entries, 1, "one entry nevertheless");
 	is_int(dir_commit(d, NULL, NULL, &e), -EINVAL, "too early: %s", e.text);
 	is_int(dir_pages_end(p, &e), 0, "its end");
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		is_int(dir_append(d, names[i], &b, &e), -EINVAL, "%s", e.text);
+	for (size_t i = 0; i < sizeof(refused_names) / sizeof(refused_names[0]); i++)
+		is_int(dir_append(d, refused_names[i], &b, &e), -EINVAL, "%s", e.text);
 	is_int(dir_commit(d, NULL, NULL, &e), 0, "committed");
 	dir_close(d);
 	is_int(dir_begin(&d, at("new"), &none, &e), -EEXIST, "%s", e.text);

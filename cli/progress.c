@@ -26,7 +26,8 @@ void progress_start(struct progress *p, int fd, uint64_t total, uint64_t now_ns,
 	*p = (struct progress){
 		.bar = fd == OPTION_FD_NONE && isatty(STDERR_FILENO),
 		.fd = fd >= 0 ? fd : -1,
-		.total = total, .start_ns = now_ns, .mark_ns = now_ns, .w = w,
+		.total = total, .told_total = total, .start_ns = now_ns, .mark_ns = now_ns,
+		.w = w,
 	};
 }
 
@@ -121,6 +122,7 @@ static void progress_line(struct progress *p)
 	else
 		n = snprintf(line, sizeof(line), "%llu/%llu\n", (unsigned long long)p->bytes,
 			     (unsigned long long)p->total);
+	p->told_total = p->total;
 	r = waiter_write(p->w, p->fd, line, (size_t)n);
 	/* Nobody looks any more: that is no reason to stop the copy. */
 	if (r < 0 && r != -ECANCELED)
@@ -146,7 +148,8 @@ void progress_bytes(struct progress *p, uint64_t bytes, uint64_t now_ns)
 
 	if (moved)
 		p->bytes = bytes;
-	if (p->fd >= 0 && moved)
+	/* A guess of the total that was mended is news, too: the last line is N/N. */
+	if (p->fd >= 0 && (moved || p->total != p->told_total))
 		progress_line(p);
 	progress_tick(p, now_ns);
 }

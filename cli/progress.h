@@ -17,6 +17,7 @@ struct progress {
 	bool bar;             /* on stderr */
 	int fd;               /* lines there; -1: none */
 	uint64_t total;       /* DECANT_TO_END: not known */
+	uint64_t told_total;  /* that of the last line */
 	uint64_t bytes;
 	uint64_t start_ns, drawn_ns;
 	uint64_t mark_ns, mark_bytes; /* where the present rate is measured from */

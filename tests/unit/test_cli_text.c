@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the program prints for people: sizes, wrapping, the bar, checksums. */
+#include <unistd.h>
+
 #include "decant.h"
 #include "digest.h"
 #include "memory.h"
@@ -122,6 +124,29 @@ static void test_bar(void)
 	ok(strstr(line, "-:-- left"), "no rate, no forecast");
 }
 
+static void test_lines(void)
+{
+	struct waiter w = { .signal_fd = -1 };
+	struct progress p;
+	char said[256];
+	int fds[2];
+	ssize_t n;
+
+	need(pipe(fds) == 0, "pipe");
+	progress_start(&p, fds[1], 9, SECOND, &w);
+	progress_bytes(&p, 0, SECOND);
+	progress_bytes(&p, 5, SECOND);
+	progress_bytes(&p, 5, SECOND);
+	p.total = 5; /* 9 was a guess */
+	progress_bytes(&p, 5, SECOND);
+	progress_end(&p, SECOND);
+	close(fds[1]);
+	n = read(fds[0], said, sizeof(said) - 1);
+	said[n > 0 ? n : 0] = '\0';
+	is_str(said, "5/9\n5/5\n", "a line for what moved, and for a total that was mended");
+	close(fds[0]);
+}
+
 static void test_digest(void)
 {
 	const uint8_t digest[32] = { 0x2d, 0x06, 0x80, 0x05, 0x38, 0xd3, 0x94, 0xc2, [31] = 0xff };
@@ -161,6 +186,7 @@ int main(void)
 	test_wrap();
 	test_table();
 	test_bar();
+	test_lines();
 	test_digest();
 	test_memory();
 	return done();

@@ -53,6 +53,7 @@ run decant copy src "tcp:[::1]:$PORT"
 wait $PID
 ok "to socat, IPv6" cmp src got
 rm -f got
+rm -f said
 limited socat -d -d -u UNIX-LISTEN:sock CREATE:got 2>said & PID=$!
 wait_text said "listening on"
 run decant copy src unix:sock

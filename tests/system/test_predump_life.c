@@ -65,7 +65,7 @@ static void run_kills(void)
 
 static void run_full(void)
 {
-	char *small = fs_small(FS_TMPFS, 24);
+	char *small = fs_small(FS_TMPFS, 18);
 	struct victim v;
 	struct told t;
 

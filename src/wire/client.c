@@ -356,23 +356,6 @@ static int client_memory(struct client *c)
 	return r;
 }
 
-static int client_tls(struct client *c, struct err *e)
-{
-	const struct decant_tls *from = c->o.tls;
-	struct tls_options o = { .server = false };
-
-	if (!from)
-		return 0;
-	if (from->size < sizeof(*from))
-		return err_set(e, -EINVAL, "tls: size is not set (use DECANT_TLS_INIT)");
-	o.cert = from->cert;
-	o.key = from->key;
-	o.ca = from->ca;
-	o.crl = from->crl;
-	o.name = from->name;
-	return tls_open(&c->tls, &o, e);
-}
-
 int decant_remote_open(struct decant *d, struct decant_remote **ret,
 		       const struct decant_remote_options *options)
 {
@@ -401,7 +384,8 @@ int decant_remote_open(struct decant *d, struct decant_remote **ret,
 	if (!c->o.patience_ns)
 		c->o.patience_ns = CLIENT_PATIENCE_NS;
 	r = client_memory(c);
-	r = r < 0 ? err_errno(&d->err, r, "page server") : client_tls(c, &d->err);
+	r = r < 0 ? err_errno(&d->err, r, "page server") :
+		    tls_open(&c->tls, c->o.tls, false, &d->err);
 	c->o.tls = NULL;
 	if (r < 0) {
 		decant_remote_close(&c->remote);

@@ -3,17 +3,12 @@
 #include "wire/server.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 
 #include "base/checked.h"
-#include "base/parse.h"
-#include "dump/names.h"
-#include "sys/name.h"
 #include "sys/sys.h"
 
 #define SERVER_FLAGS (DECANT_PAGE_SERVER_ONCE | DECANT_PAGE_SERVER_CLEAN | \
@@ -22,7 +17,6 @@
 #define SERVER_OWN_MAX (256u << 10)     /* of a connection */
 #define SERVER_OWN_MIN (64u << 10)
 #define SERVER_LEND_BYTES (2ull << 20)  /* the least, and the step: a huge page */
-#define SERVER_IMAGE_MAX 1000000
 #define SERVER_TIRED_MS 100             /* no descriptors, no threads: others may end */
 
 /* ------------------------------------------------------------------ memory */
@@ -75,119 +69,7 @@ unsigned server_last(struct decant_page_server *s)
 	return last;
 }
 
-static int server_count(void *arg, const char *name)
-{
-	unsigned *n = arg;
-
-	*n += names_parse(name).part;
-	return 0;
-}
-
-/* ------------------------------------------------------------------ a chain */
-
-static unsigned server_number(const char *name)
-{
-	uint64_t n = 0;
-
-	return name[0] != '0' && parse_u64(name, 1, SERVER_IMAGE_MAX, &n, NULL) == 0 ?
-	       (unsigned)n : 0;
-}
-
-static int server_highest(void *arg, const char *name)
-{
-	unsigned *last = arg, n = server_number(name);
-
-	if (n > *last)
-		*last = n;
-	return 0;
-}
-
-int server_images(struct decant_page_server *s, unsigned *ret)
-{
-	*ret = 0;
-	return names_each(dir_fd(s->house), server_highest, ret);
-}
-
-/* What is there from before: whole images, and what a killed run left of one. */
-static int server_image(void *arg, const char *name)
-{
-	struct dir_options o = { .flags = DIR_CLEAN };
-	struct decant_page_server *s = arg;
-	unsigned n = server_number(name), parts = 0;
-	_cleanup_close_ int fd = -1;
-	char path[DIR_PATH_MAX];
-	struct dir *d = NULL;
-	int r;
-
-	if (!n)
-		return 0;
-	fd = sys_openat(dir_fd(s->house), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
-			0);
-	r = fd < 0 ? fd : names_each(fd, server_count, &parts);
-	if (r < 0)
-		return err_errno(&s->d->err, r, "%s/%s", s->path, name);
-	if (!parts) {
-		server_kept(s, n);
-		return 0;
-	}
-	(void)snprintf(path, sizeof(path), "%s/%s", s->path, name);
-	if (!(s->o.flags & DECANT_PAGE_SERVER_CLEAN))
-		return err_set(&s->d->err, -EEXIST, "%s: a run that was killed left %u unfinished "
-			       "file%s here", path, parts, parts == 1 ? "" : "s");
-	r = dir_begin(&d, path, &o, &s->d->err);
-	dir_close(d);
-	(void)sys_unlinkat(dir_fd(s->house), name, AT_REMOVEDIR);
-	return r;
-}
-
-/* Unfinished files, and nobody who could be at work on them. */
-static int server_look(struct decant_page_server *s, struct err *e)
-{
-	int fd = dir_fd(s->house), r;
-	unsigned n = 0;
-
-	if (s->o.flags & DECANT_PAGE_SERVER_CHAIN)
-		return names_each(fd, server_image, s);
-	r = names_each(fd, server_count, &n);
-	if (r < 0)
-		return err_errno(e, r, "%s: reading it", s->path);
-	if (!n || sys_flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return 0;
-	return err_set(e, -EEXIST, "%s: a run that was killed left %u unfinished file%s here",
-		       s->path, n, n == 1 ? "" : "s");
-}
-
-static int server_house(struct decant_page_server *s, struct err *e)
-{
-	struct dir_options o = {
-		.parent = s->o.parent,
-		.flags = DIR_SHARED |
-			 (s->o.flags & DECANT_PAGE_SERVER_CLEAN ? DIR_CLEAN : 0u) |
-			 (s->o.flags & DECANT_PAGE_SERVER_SYNC ? DIR_SYNC : 0u),
-	};
-	int r;
-
-	if (s->o.flags & DECANT_PAGE_SERVER_DISCARD)
-		return 0;
-	r = dir_begin(&s->house, s->path, &o, e);
-	return r < 0 ? r : server_look(s, e);
-}
-
-static int server_tls(struct decant_page_server *s, struct err *e)
-{
-	const struct decant_tls *from = s->o.tls;
-	struct tls_options o = { .server = true };
-
-	if (!from)
-		return 0;
-	if (from->size < sizeof(*from))
-		return err_set(e, -EINVAL, "tls: size is not set (use DECANT_TLS_INIT)");
-	o.cert = from->cert;
-	o.key = from->key;
-	o.ca = from->ca;
-	o.crl = from->crl;
-	return tls_open(&s->tls, &o, e);
-}
+/* ------------------------------------------------------------- open, close */
 
 static int server_check(const char *dir, const struct decant_page_server_options *o,
 			struct err *e)
@@ -227,7 +109,7 @@ static int server_open(struct decant_page_server *s, const char *dir, struct err
 		r = sys_setfl(s->listen_fd, r | O_NONBLOCK);
 	if (r < 0)
 		return err_errno(e, r, "page server: the listening socket");
-	r = server_tls(s, e);
+	r = tls_open(&s->tls, s->o.tls, true, e);
 	return r < 0 ? r : server_house(s, e);
 }
 

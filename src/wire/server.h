@@ -111,6 +111,9 @@ uint32_t server_own_bytes(const struct decant_page_server *s);
 void server_kept(struct decant_page_server *s, unsigned image);
 /* Of a chain: the last that became complete; 0: none. */
 unsigned server_last(struct decant_page_server *s);
+
+/* house.c: opens s->house, if there is to be one. */
+int server_house(struct decant_page_server *s, struct err *reterr);
 /* The highest number that is there. */
 int server_images(struct decant_page_server *s, unsigned *ret);
 

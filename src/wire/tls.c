@@ -95,7 +95,7 @@ static int tls_fail(struct err *e, int code, const char *what, int error)
 	return err_set(e, code, "TLS: %s: %s", what, tls_lib.strerror(error));
 }
 
-static int tls_files(struct tls *t, const struct tls_options *o, struct err *e)
+static int tls_files(struct tls *t, const struct decant_tls *o, struct err *e)
 {
 	int r = tls_lib.certificate_set_x509_trust_file(t->credentials, o->ca,
 							GNUTLS_X509_FMT_PEM);
@@ -115,11 +115,15 @@ static int tls_files(struct tls *t, const struct tls_options *o, struct err *e)
 	return r < 0 ? tls_fail(e, -EINVAL, o->cert, r) : 0;
 }
 
-int tls_open(struct tls **ret, const struct tls_options *o, struct err *reterr)
+int tls_open(struct tls **ret, const struct decant_tls *o, bool server, struct err *reterr)
 {
 	struct tls *t;
 	int r;
 
+	if (!o)
+		return 0;
+	if (o->size < sizeof(*o))
+		return err_set(reterr, -EINVAL, "tls: size is not set (use DECANT_TLS_INIT)");
 	if (!o->cert || !o->key || !o->ca)
 		return err_set(reterr, -EINVAL, "TLS: needs a certificate, its key, and that of "
 			       "the authority");
@@ -129,8 +133,8 @@ int tls_open(struct tls **ret, const struct tls_options *o, struct err *reterr)
 	t = sys_calloc(1, sizeof(*t));
 	if (!t)
 		return err_set(reterr, -ENOMEM, "TLS: out of memory");
-	t->server = o->server;
-	if (o->name && !(t->name = sys_strdup(o->name)))
+	t->server = server;
+	if (!server && o->name && !(t->name = sys_strdup(o->name)))
 		r = -ENOMEM;
 	if (r == 0 && tls_lib.certificate_allocate_credentials(&t->credentials) < 0)
 		r = -ENOMEM;

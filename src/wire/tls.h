@@ -16,20 +16,13 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "decant.h"
 
 struct tls;
 struct tls_session;
 
-struct tls_options {
-	bool server;
-	/* PEM files; all three are needed.  The peer's certificate must be signed by ca. */
-	const char *cert, *key, *ca;
-	const char *crl;         /* certificates that are not valid any more; NULL: none */
-	/* A client's: what the server's certificate must name; NULL: anything signed by ca. */
-	const char *name;
-};
-
-int tls_open(struct tls **ret, const struct tls_options *o, struct err *reterr);
+/* o: NULL is plain, and leaves *ret alone; names are not kept.  server: we are it. */
+int tls_open(struct tls **ret, const struct decant_tls *o, bool server, struct err *reterr);
 /* NULL is fine. */
 void tls_close(struct tls *t);
 

@@ -30,6 +30,17 @@ static bool stand_ended(const struct tree *t, const struct tree_member *m)
 	return &m->p != t->root && (target_gone(m->p.c.t) || target_execed(m->p.c.t));
 }
 
+/* That a member has ended is no failure; any other is the root's to tell. */
+static int stand_judge(struct tree *t, struct tree_member *m, int r)
+{
+	if (r >= 0)
+		return r;
+	if (!stand_ended(t, m))
+		return stand_fail(t, m, r);
+	m->gone = true;
+	return 0;
+}
+
 /* --------------------------------------------------------------- standing */
 
 static int stand_stop(void *arg)
@@ -51,12 +62,7 @@ static int stand_each(struct tree *t, size_t k)
 		/* A thread that could not be let go otherwise: all that it held runs now. */
 		if (tracer_pid(t->root->c.tracer) != t->tracer)
 			return -EAGAIN;
-		if (r < 0 && stand_ended(t, m)) {
-			m->gone = true;
-			r = 0;
-		}
-		if (r < 0)
-			(void)stand_fail(t, m, r);
+		r = stand_judge(t, m, r);
 	}
 	return r;
 }
@@ -170,12 +176,7 @@ static int stand_take(struct tree *t, bool *ret_hold)
 		if (r >= 0)
 			r = tracer_run(m->p.c.tracer, stand_take_one, &m->p);
 		*ret_hold |= m->p.how == PREDUMP_HOLD;
-		if (r < 0 && stand_ended(t, m)) {
-			m->gone = true;
-			r = 0;
-		}
-		if (r < 0)
-			(void)stand_fail(t, m, r);
+		r = stand_judge(t, m, r);
 	}
 	if (r < 0)
 		return r;
@@ -217,12 +218,7 @@ static int stand_begin(struct tree *t)
 			continue;
 		keep_clear(&m->p.c.keep);
 		r = predump_final_begin(&m->p, keep);
-		if (r < 0 && stand_ended(t, m)) {
-			m->gone = true;
-			r = 0;
-		}
-		if (r < 0)
-			(void)stand_fail(t, m, r);
+		r = stand_judge(t, m, r);
 	}
 	/* Close together, so that little is written after it. */
 	for (size_t i = 0; i < t->n && r >= 0; i++) {
@@ -231,12 +227,7 @@ static int stand_begin(struct tree *t)
 		m->p.early_done = false;
 		r = m->gone ? 0 : predump_final_early(&m->p);
 		m->p.early_done = true;
-		if (r < 0 && stand_ended(t, m)) {
-			m->gone = true;
-			r = 0;
-		}
-		if (r < 0)
-			(void)stand_fail(t, m, r);
+		r = stand_judge(t, m, r);
 	}
 	return r;
 }

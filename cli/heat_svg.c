@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "heat_place.h"
 #include "text.h"
 #include "xml.h"
 
@@ -15,13 +15,6 @@
 #define SVG_RIGHT 990.0          /* rates stand behind it */
 #define SVG_TOTAL_TOP 92.0
 #define SVG_TOTAL_HEIGHT 64.0
-#define SVG_LANES_TOP 186.0
-#define SVG_LANE_GAP 6.0
-#define SVG_LANE_MIN 16.0
-#define SVG_LANE_MAX 96.0
-#define SVG_LANES_HEIGHT 620.0   /* of all, if that is possible */
-#define SVG_ROW_MIN 4.0
-#define SVG_LANES_MAX 20         /* shown one by one */
 #define SVG_NAME_MAX 34          /* characters */
 #define SVG_CLASSES 8
 
@@ -50,25 +43,10 @@ static const char svg_style[] =
 	"}\n"
 	"</style>\n";
 
-/* A lane as it is drawn. */
-struct svg_lane {
-	const struct heat_lane *lane;
-	size_t index;            /* in the heat map; of the rest: SIZE_MAX */
-	double top, height;
-	unsigned shift;          /* bins are coarsened to rows of a size that can be seen */
-	uint64_t first;          /* bin */
-	unsigned rows;
-};
-
 struct svg {
 	const struct heat *h;
 	struct buf *b;
-	struct svg_lane *lanes;
-	size_t n;
-	struct heat_lane rest;
-	size_t rest_n;
-	uint64_t rest_bytes;
-	double bottom;
+	struct heat_places at;
 	uint64_t begin_ns, end_ns;
 };
 
@@ -87,87 +65,6 @@ static void svg_text(struct svg *s, double x, double y, const char *class, const
 	buf_puts(s->b, "</text>\n");
 }
 
-/* ----------------------------------------------------------- which, and where */
-
-static int svg_by_pages(const void *a, const void *b)
-{
-	const struct svg_lane *x = a, *y = b;
-
-	return x->lane->pages > y->lane->pages ? -1 : x->lane->pages < y->lane->pages;
-}
-
-static int svg_by_address(const void *a, const void *b)
-{
-	const struct svg_lane *x = a, *y = b;
-
-	return x->lane->start < y->lane->start ? -1 : x->lane->start > y->lane->start;
-}
-
-static int svg_choose(struct svg *s)
-{
-	s->lanes = calloc(s->h->lanes_n + 1, sizeof(*s->lanes));
-	if (!s->lanes)
-		return -ENOMEM;
-	for (size_t i = 0; i < s->h->lanes_n; i++)
-		if (s->h->lanes[i].pages)
-			s->lanes[s->n++] = (struct svg_lane){ .lane = &s->h->lanes[i],
-							      .index = i };
-	if (!s->n)
-		return 0;
-	qsort(s->lanes, s->n, sizeof(*s->lanes), svg_by_pages);
-	if (s->n > SVG_LANES_MAX) {
-		for (size_t i = SVG_LANES_MAX - 1; i < s->n; i++) {
-			s->rest.pages += s->lanes[i].lane->pages;
-			s->rest_bytes += s->lanes[i].lane->end - s->lanes[i].lane->start;
-			s->rest_n++;
-		}
-		s->n = SVG_LANES_MAX - 1;
-	}
-	qsort(s->lanes, s->n, sizeof(*s->lanes), svg_by_address);
-	if (s->rest_n)
-		s->lanes[s->n++] = (struct svg_lane){ .lane = &s->rest, .index = SIZE_MAX };
-	return 0;
-}
-
-/* Twice the size is so many pixels more. */
-static double svg_height(const struct svg_lane *l)
-{
-	double size = 1 + (double)(l->lane->end - l->lane->start) / 16384, height = 14;
-
-	for (; size >= 2; size /= 2)
-		height += 5;
-	height += 5 * (size - 1);
-	return height < SVG_LANE_MIN ? SVG_LANE_MIN : height > SVG_LANE_MAX ? SVG_LANE_MAX : height;
-}
-
-static void svg_place(struct svg *s)
-{
-	double all = 0, scale, top = SVG_LANES_TOP;
-
-	for (size_t i = 0; i < s->n; i++)
-		all += svg_height(&s->lanes[i]);
-	scale = all > SVG_LANES_HEIGHT ? SVG_LANES_HEIGHT / all : 1;
-	for (size_t i = 0; i < s->n; i++) {
-		struct svg_lane *l = &s->lanes[i];
-
-		l->top = top;
-		l->height = svg_height(l) * scale;
-		if (l->height < SVG_LANE_MIN)
-			l->height = SVG_LANE_MIN;
-		top += l->height + SVG_LANE_GAP;
-		l->shift = l->lane->shift;
-		l->rows = 1;
-		if (l->index == SIZE_MAX)
-			continue;
-		while ((double)(((l->lane->end - 1) >> l->shift) - (l->lane->start >> l->shift)) +
-			       1 > l->height / SVG_ROW_MIN)
-			l->shift++;
-		l->first = l->lane->start >> l->shift;
-		l->rows = (unsigned)(((l->lane->end - 1) >> l->shift) - l->first + 1);
-	}
-	s->bottom = top - (s->n ? SVG_LANE_GAP : 0);
-}
-
 /* ------------------------------------------------------------------- cells */
 
 static unsigned svg_class(double share)
@@ -179,25 +76,25 @@ static unsigned svg_class(double share)
 	return i + 1;
 }
 
-static uint64_t svg_row_bytes(const struct svg *s, const struct svg_lane *l, uint64_t row)
+static uint64_t svg_row_bytes(const struct svg *s, const struct heat_place *l, uint64_t row)
 {
 	uint64_t start = row << l->shift, end = (row + 1) << l->shift;
 
-	if (l->index == SIZE_MAX)
-		return s->rest_bytes;
+	if (l->index == HEAT_PLACE_REST)
+		return s->at.rest_bytes;
 	start = start < l->lane->start ? l->lane->start : start;
 	end = end > l->lane->end ? l->lane->end : end;
 	return end - start;
 }
 
-static void svg_cell(struct svg *s, const struct svg_lane *l, size_t column, uint64_t row,
+static void svg_cell(struct svg *s, const struct heat_place *l, size_t column, uint64_t row,
 		     uint64_t pages)
 {
 	const struct heat_column *c = &s->h->columns[column];
 	unsigned intervals = column + 1 < s->h->columns_n ? s->h->fold : s->h->filled;
 	double share = (double)pages * 4096 / (double)svg_row_bytes(s, l, row) / intervals;
 	double height = l->height / l->rows, x = svg_x(s, c->begin_ns);
-	uint64_t start = l->index == SIZE_MAX ? 0 : row << l->shift;
+	uint64_t start = l->index == HEAT_PLACE_REST ? 0 : row << l->shift;
 
 	buf_printf(s->b, "<rect class=\"c%u\" x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" "
 		   "data-column=\"%zu\" data-start=\"%" PRIu64 "\" data-pages=\"%" PRIu64 "\"/>\n",
@@ -207,13 +104,13 @@ static void svg_cell(struct svg *s, const struct svg_lane *l, size_t column, uin
 
 static bool svg_shown(const struct svg *s, size_t lane)
 {
-	for (size_t i = 0; i < s->n; i++)
-		if (s->lanes[i].index == lane)
+	for (size_t i = 0; i < s->at.n; i++)
+		if (s->at.lanes[i].index == lane)
 			return true;
 	return false;
 }
 
-static void svg_rest(struct svg *s, const struct svg_lane *l, size_t column)
+static void svg_rest(struct svg *s, const struct heat_place *l, size_t column)
 {
 	const struct heat_column *c = &s->h->columns[column];
 	uint64_t pages = 0;
@@ -226,7 +123,7 @@ static void svg_rest(struct svg *s, const struct svg_lane *l, size_t column)
 }
 
 /* Cells of a column are sorted by lane and bin: those of a row follow each other. */
-static void svg_column(struct svg *s, const struct svg_lane *l, size_t column)
+static void svg_column(struct svg *s, const struct heat_place *l, size_t column)
 {
 	const struct heat_column *c = &s->h->columns[column];
 	uint64_t row = 0, pages = 0;
@@ -266,13 +163,13 @@ static const char *svg_number(char buf[TEXT_NUMBER_MAX], double v)
 }
 
 /* The end of a path says more than its beginning. */
-static void svg_name(const struct svg *s, const struct svg_lane *l, char *ret, size_t size)
+static void svg_name(const struct svg *s, const struct heat_place *l, char *ret, size_t size)
 {
 	const char *name = l->lane->name, *at;
 	unsigned columns;
 
-	if (l->index == SIZE_MAX) {
-		(void)snprintf(ret, size, "%zu more mappings", s->rest_n);
+	if (l->index == HEAT_PLACE_REST) {
+		(void)snprintf(ret, size, "%zu more mappings", s->at.rest_n);
 		return;
 	}
 	if (!name || !name[0])
@@ -284,7 +181,7 @@ static void svg_name(const struct svg *s, const struct svg_lane *l, char *ret, s
 	(void)snprintf(ret, size, "%s%s", at == name ? "" : "\xe2\x80\xa6", at);
 }
 
-static void svg_labels(struct svg *s, const struct svg_lane *l)
+static void svg_labels(struct svg *s, const struct heat_place *l)
 {
 	char name[512], rate[TEXT_NUMBER_MAX], bytes[TEXT_NUMBER_MAX], line[160];
 	double seconds = (double)(s->end_ns - s->begin_ns) / 1e9, mid = l->top + l->height / 2 + 4;
@@ -292,7 +189,7 @@ static void svg_labels(struct svg *s, const struct svg_lane *l)
 
 	svg_name(s, l, name, sizeof(name));
 	svg_text(s, SVG_LEFT - 10, two ? mid - 7 : mid, "end", name);
-	if (two && l->index != SIZE_MAX) {
+	if (two && l->index != HEAT_PLACE_REST) {
 		(void)snprintf(line, sizeof(line), "%" PRIx64 ", %s", l->lane->start,
 			       text_bytes(bytes, l->lane->end - l->lane->start));
 		svg_text(s, SVG_LEFT - 10, mid + 8, "dim end", line);
@@ -302,13 +199,14 @@ static void svg_labels(struct svg *s, const struct svg_lane *l)
 	svg_text(s, SVG_RIGHT + 10, mid, "rate", line);
 }
 
-static void svg_lane(struct svg *s, const struct svg_lane *l)
+static void svg_lane(struct svg *s, const struct heat_place *l)
 {
 	buf_puts(s->b, "<g data-name=\"");
 	xml_text(s->b, l->lane->name ? l->lane->name : "");
 	buf_printf(s->b, "\" data-start=\"%" PRIu64 "\" data-end=\"%" PRIu64 "\" data-row-bytes=\"%"
 		   PRIu64 "\" data-pages=\"%" PRIu64 "\">\n", l->lane->start, l->lane->end,
-		   l->index == SIZE_MAX ? s->rest_bytes : UINT64_C(1) << l->shift, l->lane->pages);
+		   l->index == HEAT_PLACE_REST ? s->at.rest_bytes : UINT64_C(1) << l->shift,
+		   l->lane->pages);
 	if (l->lane->name && l->lane->name[0]) {
 		buf_puts(s->b, "<title>");
 		xml_text(s->b, l->lane->name);
@@ -317,7 +215,7 @@ static void svg_lane(struct svg *s, const struct svg_lane *l)
 	buf_printf(s->b, "<rect class=\"lane\" x=\"%.1f\" y=\"%.2f\" width=\"%.1f\" "
 		   "height=\"%.2f\"/>\n", SVG_LEFT, l->top, SVG_RIGHT - SVG_LEFT, l->height);
 	for (size_t c = 0; c < s->h->columns_n; c++) {
-		if (l->index == SIZE_MAX)
+		if (l->index == HEAT_PLACE_REST)
 			svg_rest(s, l, c);
 		else
 			svg_column(s, l, c);
@@ -384,18 +282,18 @@ static void svg_time(struct svg *s)
 							   (seconds > 0 ? seconds : 1);
 
 		buf_printf(s->b, "<line class=\"tick\" x1=\"%.2f\" y1=\"%.1f\" x2=\"%.2f\" "
-			   "y2=\"%.1f\"/>\n", x, s->bottom + 4, x, s->bottom + 9);
+			   "y2=\"%.1f\"/>\n", x, s->at.bottom + 4, x, s->at.bottom + 9);
 		if (at >= 120 && step >= 60)
 			(void)snprintf(line, sizeof(line), "%g min", at / 60);
 		else
 			(void)snprintf(line, sizeof(line), "%g s", at);
-		svg_text(s, x, s->bottom + 23, "mid", line);
+		svg_text(s, x, s->at.bottom + 23, "mid", line);
 	}
 }
 
 static void svg_legend(struct svg *s)
 {
-	double x = SVG_LEFT, y = s->bottom + 44, wide = 44;
+	double x = SVG_LEFT, y = s->at.bottom + 44, wide = 44;
 	char line[160];
 	double ns = s->h->columns_n ? (double)(s->h->columns[0].end_ns -
 					       s->h->columns[0].begin_ns) / s->h->fold : 0;
@@ -417,7 +315,7 @@ int heat_svg(const struct heat *h, const char *title, const char *note, struct b
 {
 	struct svg s = { .h = h, .b = ret };
 	double height;
-	int r = h->error ? h->error : svg_choose(&s);
+	int r = h->error ? h->error : heat_places(h, &s.at);
 
 	if (r < 0)
 		return r;
@@ -425,10 +323,9 @@ int heat_svg(const struct heat *h, const char *title, const char *note, struct b
 		s.begin_ns = h->columns[0].begin_ns;
 		s.end_ns = h->columns[h->columns_n - 1].end_ns;
 	}
-	svg_place(&s);
-	if (!s.n)
-		s.bottom = SVG_LANES_TOP + 40;
-	height = s.bottom + 90;
+	if (!s.at.n)
+		s.at.bottom = HEAT_PLACE_TOP + 40;
+	height = s.at.bottom + 90;
 	buf_printf(ret, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
 		   "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" "
 		   "viewBox=\"0 0 %.0f %.0f\">\n<title>", SVG_WIDTH, height, SVG_WIDTH, height);
@@ -440,13 +337,13 @@ int heat_svg(const struct heat *h, const char *title, const char *note, struct b
 	svg_text(&s, 28, 40, "title", title);
 	svg_text(&s, 28, 62, "dim", note);
 	svg_total(&s);
-	for (size_t i = 0; i < s.n; i++)
-		svg_lane(&s, &s.lanes[i]);
-	if (!s.n)
-		svg_text(&s, SVG_LEFT, SVG_LANES_TOP + 20, "dim", "nothing was written");
+	for (size_t i = 0; i < s.at.n; i++)
+		svg_lane(&s, &s.at.lanes[i]);
+	if (!s.at.n)
+		svg_text(&s, SVG_LEFT, HEAT_PLACE_TOP + 20, "dim", "nothing was written");
 	svg_time(&s);
 	svg_legend(&s);
 	buf_puts(ret, "</svg>\n");
-	free(s.lanes);
+	heat_places_free(&s.at);
 	return ret->error;
 }

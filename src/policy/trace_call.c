@@ -280,8 +280,8 @@ void call_enter(struct trace *tr, struct tracee *t)
 		return;
 	if (!tracee_call(t, &t->event.call, args)) {
 		if (tracee_listens(t))
-			report_hole(tr->s->report, "process %d makes a seccomp listener: the kernel "
-				    "asks that one, and not us, about calls of its filter",
+			report_hole(tr->s->report, "process %d makes a seccomp listener: the "
+				    "kernel asks that one, and not us, about calls of its filter",
 				    (int)t->tid);
 		trace_resume(tr, t, PTRACE_CONT, 0);
 		return;

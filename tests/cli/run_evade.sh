@@ -57,14 +57,14 @@ ok "  and there is a report" grep -q "^policy .*, by preload" r.txt
 for mechanism in trace notify preload; do
 	files=100 # KiB; preload shares some MiB
 	[ $mechanism = preload ] && files=unlimited
-	run bash -c 'ulimit -c 0 -l 0; ulimit -f "$3"; exec timeout 20 "$DECANT" run --policy=copy-v2 \
-		--mechanism="$1" -- "$2" plain' - $mechanism "$EVADE" $files
+	run bash -c 'ulimit -c 0 -l 0; ulimit -f "$3"; exec timeout 20 "$DECANT" run \
+		--policy=copy-v2 --mechanism="$1" -- "$2" plain' - $mechanism "$EVADE" $files
 	status $OLD "$mechanism: hardly any files, cores and locked memory for decant"
 	if [ "$(id -u)" = 0 ]; then
 		run unshare -m bash -c 'mount -t tmpfs -o size=4k none /dev/shm &&
 			head -c 64K /dev/zero 2>&1 >/dev/shm/full | grep -q "No space" || exit 1
-			exec timeout 20 "$DECANT" run --policy=copy-v2 --mechanism="$1" -- "$2" plain' \
-			- $mechanism "$EVADE"
+			exec timeout 20 "$DECANT" run --policy=copy-v2 --mechanism="$1" \
+			-- "$2" plain' - $mechanism "$EVADE"
 		status $OLD "$mechanism: /dev/shm is full"
 	fi
 done
@@ -93,7 +93,7 @@ if [ "$(id -u)" = 0 ]; then
 		status $OLD "$mechanism: a program that gets more rights when it is executed"
 		run $nobody timeout 20 ./ours run --policy=copy-v2 --mechanism=$mechanism \
 			--report=- -- ./evade dumpable
-		status $NO_MEMORY "$mechanism, by an ordinary user: who lets nobody look gets ENOMEM"
+		status $NO_MEMORY "$mechanism, an ordinary user: who lets nobody look gets ENOMEM"
 		says "could not be looked at" "  and that is told"
 	done
 	run $nobody ./more plain

@@ -16,6 +16,7 @@
 
 #define CAPTURE_SAMPLE_PLAN_NS 200000000ull
 #define CAPTURE_NICE 5
+#define CAPTURE_TICK_NS 100000000ull       /* a wait asks so often whether to go on */
 #define CAPTURE_SLICE_NS 100000ull         /* the shortest that the kernel gives */
 #define CAPTURE_FLAGS (DECANT_CAPTURE_ALL | DECANT_CAPTURE_BEST_EFFORT | \
 		       DECANT_CAPTURE_FILTER | DECANT_CAPTURE_ZSTD | DECANT_CAPTURE_UNSAFE | \
@@ -67,21 +68,22 @@ int capture_fail(struct capture *c, int code, const char *fmt, ...)
 int capture_tick(struct capture *c, const char *phase, uint64_t expected_bytes)
 {
 	struct decant_capture_progress p = { phase, c->copied_bytes, expected_bytes };
-	uint64_t now = sys_clock_ns(), due;
+	uint64_t now, due = 0;
 
-	if (c->o->rate_bytes) {
+	if (c->o->rate_bytes && !c->stop.stands)
 		due = c->begin_ns + (uint64_t)((double)c->copied_bytes /
 					       (double)c->o->rate_bytes * 1e9);
-		if (due > now && !c->stop.stands) {
-			(void)sys_sleep_ns(min_u64(due - now, 100000000));
-			now = sys_clock_ns();
-		}
+	for (;;) {
+		now = sys_clock_ns();
+		if (c->deadline_ns && now >= c->deadline_ns)
+			return err_set(&c->err, -ETIME, "capture: not done within the timeout");
+		if (c->o->progress && c->o->progress(c->o->progress_arg, &p) != 0)
+			return err_set(&c->err, -ECANCELED, "capture: cancelled");
+		if (due <= now)
+			return 0;
+		/* A slow rate is a long wait: who asks, or cancels, is heard in it. */
+		(void)sys_sleep_ns(min_u64(due - now, CAPTURE_TICK_NS));
 	}
-	if (c->deadline_ns && now >= c->deadline_ns)
-		return err_set(&c->err, -ETIME, "capture: not done within the timeout");
-	if (c->o->progress && c->o->progress(c->o->progress_arg, &p) != 0)
-		return err_set(&c->err, -ECANCELED, "capture: cancelled");
-	return 0;
 }
 
 /* ------------------------------------------------------------- begin, end */

@@ -185,6 +185,9 @@ says "longer than --max-pause" "  and says so"
 rm -f "core.$VICTIM"
 fails "not done within" decant core "$VICTIM" --timeout 10ms --limit-rate 1M
 ok "  leaves no file" test ! -e "core.$VICTIM"
+# 4 s for 16 MiB: pieces are larger than what may be read in a moment.
+fails "not done within" decant predump "$VICTIM" -D slow --timeout 2s --limit-rate 4M
+rm -rf slow
 state_of "$VICTIM" >after
 ok "after all that the process is as before" diff before after
 

@@ -111,7 +111,7 @@ static int crowd(unsigned n)
 
 #define BLOCKED 4
 
-static volatile sig_atomic_t handled;
+static _Atomic int handled;
 static int full[2];
 static int ended, foreign;
 
@@ -171,7 +171,7 @@ static int signals(void)
 		(void)pthread_join(t[i], NULL);
 	if (foreign || late || handled < 16)
 		printf("%d foreign errnos, %d signals late, %d handled, %d waits ended\n", foreign,
-		       late, (int)handled, ended);
+		       late, handled, ended);
 	else
 		printf("ok\n");
 	return 0;

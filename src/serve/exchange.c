@@ -368,6 +368,13 @@ static int exchange_named(struct worker *w, struct exchange *x, struct path *p)
 	return r;
 }
 
+/* Without a condition or a range the whole file is the answer, if there is one. */
+static bool exchange_reads(const struct request *q)
+{
+	return q->method == METHOD_GET && !q->part[PART_RANGE].s &&
+	       !q->part[PART_IF_NONE_MATCH].s && !q->part[PART_IF_MODIFIED_SINCE].s;
+}
+
 static int exchange_answer(struct worker *w, struct exchange *x)
 {
 	const struct request *q = &x->request;
@@ -381,6 +388,7 @@ static int exchange_answer(struct worker *w, struct exchange *x)
 		return exchange_bare(w, x, 204, &none);
 	if (q->method == METHOD_OTHER)
 		return exchange_status(w, x, 405);
+	w->reads = exchange_reads(q);
 	r = path_decode(q->part[PART_TARGET], &p);
 	if (r)
 		return exchange_status(w, x, (unsigned)r);

@@ -65,7 +65,8 @@ int find_open(struct worker *w, const char *name, struct found *ret)
 
 	ret->encoding = ENCODING_NONE;
 	ret->fd = -1;
-	ret->name = names_get(w->names, name, &ret->st, w->now_ns, w->scratch, &ret->read);
+	ret->name = names_get(w->names, name, &ret->st, w->now_ns,
+			     w->reads ? w->scratch : NULL, &ret->read);
 	if (ret->name) {
 		ret->fd = ret->name->fd;
 		if (ret->fd >= 0)

@@ -5,6 +5,7 @@
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/vfs.h>
 
@@ -34,6 +35,7 @@ struct names_slot {
 struct names {
 	int dir_fd;          /* the server's */
 	int inotify_fd, mounts_fd;
+	int changes_fd;      /* an epoll of both: cheaper to ask than poll() */
 	unsigned count, max;
 	uint64_t rest_ns;    /* nothing is kept before */
 	char *dirs[NAMES_DIRS_MAX]; /* that are watched; "": the served one */
@@ -52,6 +54,13 @@ static bool names_fs_tells(int dir_fd)
 		fs.f_type == BTRFS_SUPER_MAGIC || fs.f_type == TMPFS_MAGIC);
 }
 
+static int names_watch_fd(const struct names *n, int fd, uint32_t events)
+{
+	struct epoll_event e = { .events = events };
+
+	return fd < 0 ? fd : sys_epoll_ctl(n->changes_fd, EPOLL_CTL_ADD, fd, &e);
+}
+
 int names_create(struct names **ret, int dir_fd, unsigned entries)
 {
 	struct names *n;
@@ -66,7 +75,9 @@ int names_create(struct names **ret, int dir_fd, unsigned entries)
 	n->max = entries < NAMES_SLOTS ? entries : NAMES_SLOTS;
 	n->inotify_fd = sys_inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	n->mounts_fd = sys_open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC, 0);
-	if (n->inotify_fd < 0 || n->mounts_fd < 0) {
+	n->changes_fd = sys_epoll_create1(EPOLL_CLOEXEC);
+	if (names_watch_fd(n, n->inotify_fd, EPOLLIN) < 0 ||
+	    names_watch_fd(n, n->mounts_fd, EPOLLPRI) < 0) {
 		/* Then every file is opened each time. */
 		names_destroy(n);
 		return 0;
@@ -110,6 +121,7 @@ void names_destroy(struct names *n)
 		free(n->dirs[i]);
 	(void)sys_close(n->inotify_fd);
 	(void)sys_close(n->mounts_fd);
+	(void)sys_close(n->changes_fd);
 	free(n);
 }
 
@@ -130,20 +142,23 @@ static void names_reset(struct names *n, uint64_t now_ns)
 		free(n->dirs[i]);
 	n->dirs_n = 0;
 	n->rest_ns = now_ns + NAMES_REST_NS;
+	/* Which takes it out of changes_fd, too. */
 	(void)sys_close(n->inotify_fd);
-	n->inotify_fd = fd < 0 ? -1 : fd;
+	n->inotify_fd = -1;
+	if (names_watch_fd(n, fd, EPOLLIN) == 0)
+		n->inotify_fd = fd;
+	else
+		(void)sys_close(fd);
 }
 
 void names_check(struct names *n, uint64_t now_ns)
 {
-	struct pollfd p[2];
+	struct epoll_event e;
 
 	/* Nothing is known that could be wrong. */
 	if (!n || n->dirs_n == 0)
 		return;
-	p[0] = (struct pollfd){ .fd = n->inotify_fd, .events = POLLIN };
-	p[1] = (struct pollfd){ .fd = n->mounts_fd, .events = POLLPRI };
-	if (sys_poll(p, 2, 0) != 0)
+	if (sys_epoll_wait(n->changes_fd, &e, 1, 0) != 0)
 		names_reset(n, now_ns);
 }
 
@@ -251,7 +266,7 @@ static bool names_look(const struct name *name, struct stat *ret_st, void *buf,
 
 	if (name->fd < 0)
 		return true;
-	if (name->small)
+	if (name->small && buf)
 		n = sys_preadv2(name->fd, &v, 1, 0, RWF_NOWAIT);
 	if (sys_fstat(name->fd, ret_st) < 0)
 		return false;

@@ -19,7 +19,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-#define NAMES_READ_BYTES 16384u
+#define NAMES_READ_BYTES 65536u
 
 struct names;
 
@@ -39,7 +39,7 @@ void names_destroy(struct names *n);
 void names_check(struct names *n, uint64_t now_ns);
 /*
  * A file of that path, and *ret_st as it is now; NULL: open it yourself.
- * *ret_read: a small one is read, into buf (NAMES_READ_BYTES), before it is
+ * *ret_read: a small one is read, into buf (NAMES_READ_BYTES; NULL: it is not), before it is
  * looked at: as many bytes as its size says, or 0.
  */
 struct name *names_get(struct names *n, const char *path, struct stat *ret_st, uint64_t now_ns,

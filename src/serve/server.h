@@ -161,6 +161,7 @@ struct worker {
 	uint64_t boundaries;          /* that were made, from a number that nobody knows */
 	char *input;                  /* SERVE_INPUT_BYTES and a head */
 	char *scratch;                /* SERVE_QUANTUM_BYTES */
+	bool reads;                   /* all of what is asked for now is wanted: read it at once */
 	struct err err;
 };
 

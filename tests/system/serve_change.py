@@ -299,6 +299,30 @@ def check_names(server, root):
     s.close()
 
 
+def check_deaf(root):
+    """The control: without its watches it would give what the name does not mean any more."""
+    deaf = os.path.join(tap.BUILD, "tests", "programs", "deaf.so")
+    for name, data in ("o/a/f", b"old"), ("o/b/f", b"new"):
+        os.makedirs(os.path.dirname(f"{root}/{name}"))
+        write(f"{root}/{name}", data)
+    got = []
+    # It comes before the sanitizers, which would not have that.
+    asan = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+    for environment in {}, {"LD_PRELOAD": deaf, "ASAN_OPTIONS": asan}:
+        with Server(root, environment=environment) as server:
+            s = server.connect()
+            wait_for(lambda: ask_thrice(s, b"o/a/f").status != 200 or  # pylint: disable=W0640
+                     held(server, f"{root}/o/a/f"))  # pylint: disable=W0640
+            os.rename(f"{root}/o/a", f"{root}/o/c")
+            os.rename(f"{root}/o/b", f"{root}/o/a")
+            s.sendall(request(b"o/a/f"))
+            got.append(read_answer(s).body)
+            os.rename(f"{root}/o/a", f"{root}/o/b")
+            os.rename(f"{root}/o/c", f"{root}/o/a")
+            s.close()
+    tap.equal(got, [b"new", b"old"], "control: with watches that hear nothing it is stale")
+
+
 def replace(path, data):
     write(path + ".new", data)
     os.rename(path + ".new", path)
@@ -374,6 +398,7 @@ def main():
             check_names(server, root)
             check_next_request(server, root)
             tap.equal(server.workers(), worker, "one worker, all the time")
+        check_deaf(root)
         # Quiet is what nobody has changed for ten seconds.
         time.sleep(max(0, began + 11 - time.monotonic()))
         check_still(root)

@@ -17,6 +17,7 @@ port=0
 
 cleanup()
 {
+	[ -z "$receiver" ] || kill -CONT "$receiver" 2>/dev/null || true
 	[ -z "$receiver" ] || kill "$receiver" 2>/dev/null || true
 	rm -rf "$dir"
 }
@@ -83,14 +84,17 @@ send_and_overwrite()
 	local event=$1 line done_at=
 	shift
 	mkfifo "$dir/events"
-	receive --checksum --limit-rate "$((mib / 2))M"
+	receive --checksum --limit-rate "$((mib / 4))M"
 	"$decant" copy -q --events 3 "$@" "$dir/file" "tcp:127.0.0.1:$port" 3>"$dir/events" &
 	local sender=$!
 	while read -r line; do
 		[[ $line == *'"progress"'* ]] || printf '  %s\n' "$line"
 		if [ -z "$done_at" ] && [[ $line == *"\"$event\""* ]]; then
+			# It stands still meanwhile, so that what is under way is there.
+			kill -STOP "$receiver"
 			dd if=/dev/zero of="$dir/file" bs=1M count=16 seek=$((mib - 16)) \
 				conv=notrunc status=none
+			kill -CONT "$receiver"
 			echo "  -- the last 16 MiB of the file are zeros now --"
 			done_at=$line
 		fi
@@ -174,7 +178,11 @@ send_and_overwrite snapshotted --live --route sendfile --until sent
 after=$(checksum "$dir/received")
 echo "  the file was      $before"
 echo "  the receiver has  $after"
-[ "$before" = "$after" ] || echo "  different: bytes that were written afterwards arrived"
+if [ "$before" = "$after" ]; then
+	echo "  the same, this time: the receiver had all before we could write"
+else
+	echo "  different: bytes that were written afterwards arrived"
+fi
 
 say "3. What it costs: $mib MiB from the page cache to a TCP receiver on this machine."
 make_file

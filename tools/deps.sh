@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 # See that the packages of some groups of ../dependencies are there.
 #	tools/deps.sh [--install] GROUP...
-# With --install what is missing is installed, as root or through sudo; where
-# that cannot be, and without --install, the list is printed and we fail.
+# With --install what is missing is installed, as root or through sudo (which asks
+# for a password on a terminal only); where that cannot be, and without --install,
+# the list is printed and we fail.
 # DECANT_DEPS=ignore: believe that all is there (other distributions).
 set -eu
 cd "$(dirname "$0")/.."
@@ -44,13 +45,20 @@ if [ "$(id -u)" = 0 ]; then
 	as_root='env'
 elif sudo -n true 2>/dev/null; then
 	as_root='sudo -n env'
+elif [ -t 0 ] && command -v sudo >/dev/null; then
+	as_root='sudo env'
 else
-	stop "neither root nor sudo without a password: cannot install them"
+	stop "neither root nor sudo without a password; as root: \
+apt-get install --no-install-recommends$missing"
 fi
 echo "installing:$missing"
+# Without a network apt-get says it of each package: the first lines are enough.
 # shellcheck disable=SC2086
-{
+said=$({
 	$as_root apt-get -qq update
 	$as_root DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
-		-o Dpkg::Use-Pty=0 install $missing >/dev/null
-} || stop "apt-get could not install them"
+		-o Dpkg::Use-Pty=0 install $missing
+} 2>&1 >/dev/null) || {
+	printf '%s\n' "$said" | sed 3q >&2
+	stop "apt-get could not install them: is there a network, and are the lists of packages?"
+}

@@ -73,8 +73,17 @@ def main():
     fails(run("--install", "build"), "no apt-get", "no dpkg: the whole list")
     fails(run("build", dpkg=ONE_MISSING, apt="true"), "--install build",
           "not asked to install: a list and a failure")
-    status, text, _ = run("--install", "build", dpkg=ONE_MISSING, apt="exit 100")
+    _, text, _ = run("--install", "build", dpkg=ONE_MISSING, user="1000")
+    tap.ok("there is no apt-get" in text, "without apt-get that is said first", text)
+    status, text, _ = run("--install", "build", dpkg=ONE_MISSING, apt="true", user="1000")
+    tap.ok("as root: apt-get install --no-install-recommends meson\n" in text,
+           "what root would have to type is said", text)
+    status, text, _ = run("--install", "build", dpkg=ONE_MISSING,
+                          apt='i=0; while [ $i -lt 90 ]; do i=$((i + 1)); '
+                              'echo "E: no route $i" >&2; done; exit 100')
     tap.ok(status != 0 and "could not install" in text, "apt-get fails: so do we", text)
+    tap.ok("E: no route 1\n" in text and "E: no route 4\n" not in text,
+           "with the first of its lines, not all", text)
 
     status, text, calls = run("--install", "build", DECANT_DEPS="ignore")
     tap.equal((status, text, calls), (0, "", ""), "DECANT_DEPS=ignore believes")

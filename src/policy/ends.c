@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
 #include "sys/proc.h"
@@ -14,16 +16,29 @@
 /* All pipes of pipe(2) are on one device; its number + 1, once it is known. */
 static _Atomic uint64_t end_pipefs;
 
+static bool end_learn_pipefs(void)
+{
+	struct stat st;
+	int fds[2], r = sys_pipe2(fds, O_CLOEXEC);
+
+	if (r < 0)
+		return false;
+	r = sys_fstat(fds[0], &st);
+	(void)sys_close(fds[0]);
+	(void)sys_close(fds[1]);
+	if (r >= 0)
+		atomic_store_explicit(&end_pipefs, (uint64_t)st.st_dev + 1, memory_order_relaxed);
+	return r >= 0;
+}
+
+/* fd -1: we have no copy. */
 static bool end_is_fifo(int fd, const struct stat *st)
 {
 	struct statfs fs;
 
-	if (atomic_load_explicit(&end_pipefs, memory_order_relaxed) == (uint64_t)st->st_dev + 1)
-		return false;
-	if (sys_fstatfs(fd, &fs) < 0 || fs.f_type != PIPEFS_MAGIC)
-		return true;
-	atomic_store_explicit(&end_pipefs, (uint64_t)st->st_dev + 1, memory_order_relaxed);
-	return false;
+	if (!atomic_load_explicit(&end_pipefs, memory_order_relaxed) && !end_learn_pipefs())
+		return fd >= 0 && (sys_fstatfs(fd, &fs) < 0 || fs.f_type != PIPEFS_MAGIC);
+	return atomic_load_explicit(&end_pipefs, memory_order_relaxed) != (uint64_t)st->st_dev + 1;
 }
 
 static uint8_t end_kind(int fd, const struct stat *st)
@@ -39,6 +54,34 @@ static uint8_t end_kind(int fd, const struct stat *st)
 	default:
 		return KIND_OTHER;
 	}
+}
+
+static uint64_t end_ino(const struct stat *st)
+{
+	return S_ISFIFO(st->st_mode) ? ((uint64_t)st->st_dev << 40) ^ (uint64_t)st->st_ino : 0;
+}
+
+int end_peek(pid_t tid, int fd, struct policy_end *ret, uint64_t *ret_ino)
+{
+	struct statx stx;
+	struct stat st = { 0 };
+	char path[48];
+	int r;
+
+	*ret = (struct policy_end){ .kind = KIND_BAD };
+	*ret_ino = 0;
+	if (fd < 0)
+		return 0;
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)tid, fd);
+	r = sys_statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &stx);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	st.st_mode = stx.stx_mode;
+	st.st_dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);
+	st.st_ino = stx.stx_ino;
+	ret->kind = end_kind(-1, &st);
+	*ret_ino = end_ino(&st);
+	return 0;
 }
 
 int end_look(int pidfd, int fd, struct policy_end *ret, uint64_t *ret_ino, int *ret_fd)
@@ -67,8 +110,8 @@ int end_look(int pidfd, int fd, struct policy_end *ret, uint64_t *ret_ino, int *
 	e.nonblock = flags & O_NONBLOCK;
 	e.append = flags & O_APPEND;
 	*ret = e;
-	if (ret_ino && S_ISFIFO(st.st_mode))
-		*ret_ino = ((uint64_t)st.st_dev << 40) ^ (uint64_t)st.st_ino;
+	if (ret_ino)
+		*ret_ino = end_ino(&st);
 	if (ret_fd)
 		*ret_fd = take_fd(&ours);
 	return 0;

@@ -7,6 +7,7 @@
 #define POLICY_ENDS_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "policy/decide.h"
 
@@ -18,6 +19,13 @@
  * nothing.
  */
 int end_look(int pidfd, int fd, struct policy_end *ret, uint64_t *ret_ino, int *ret_fd);
+
+/*
+ * Of a thread that stands: its kind and identity, all else is left out.  Nothing
+ * is asked of a file system that is a program (FUSE), and nothing closed, which
+ * would tell that: it may be one that waits for us itself.
+ */
+int end_peek(pid_t tid, int fd, struct policy_end *ret, uint64_t *ret_ino);
 
 /*
  * Which pipe ends went through splice(), by what was seen: the kernel takes

@@ -97,6 +97,17 @@ static void call_look(struct trace *tr, struct tracee *t, int fd, struct policy_
 	ret->spliced = spliced_seen(&tr->spliced, *ret_ino, write_end);
 }
 
+/* What is only counted. */
+static void call_peek(struct trace *tr, struct tracee *t, int fd, struct policy_end *ret,
+		      uint64_t *ret_ino, bool write_end)
+{
+	int r = end_peek(t->tid, fd, ret, ret_ino);
+
+	if (r < 0)
+		t->blind = r;
+	ret->spliced = spliced_seen(&tr->spliced, *ret_ino, write_end);
+}
+
 /* *ret_fd: our copy of the pipe of a vmsplice. */
 static void call_event(struct trace *tr, struct tracee *t, const uint64_t args[6], int *ret_fd)
 {
@@ -124,20 +135,20 @@ static void call_event(struct trace *tr, struct tracee *t, const uint64_t args[6
 		break;
 	case CALL_SPLICE:
 	case CALL_COPY_FILE_RANGE:
-		call_look(tr, t, (int)args[0], in, &t->in_ino, false, NULL);
-		call_look(tr, t, (int)args[2], out, &t->ino, true, NULL);
+		call_peek(tr, t, (int)args[0], in, &t->in_ino, false);
+		call_peek(tr, t, (int)args[2], out, &t->ino, true);
 		t->asked_bytes = e->n = args[4];
 		e->flags = (uint32_t)args[5];
 		break;
 	case CALL_TEE:
-		call_look(tr, t, (int)args[0], in, &t->in_ino, false, NULL);
-		call_look(tr, t, (int)args[1], out, &t->ino, true, NULL);
+		call_peek(tr, t, (int)args[0], in, &t->in_ino, false);
+		call_peek(tr, t, (int)args[1], out, &t->ino, true);
 		t->asked_bytes = e->n = args[2];
 		e->flags = (uint32_t)args[3];
 		break;
 	case CALL_SENDFILE:
-		call_look(tr, t, (int)args[0], out, &t->ino, true, NULL);
-		call_look(tr, t, (int)args[1], in, &t->in_ino, false, NULL);
+		call_peek(tr, t, (int)args[0], out, &t->ino, true);
+		call_peek(tr, t, (int)args[1], in, &t->in_ino, false);
 		t->asked_bytes = e->n = args[3];
 		break;
 	default:

@@ -105,6 +105,53 @@ def one(policy, mechanism, data, seconds=20):
     return reads, writes, text
 
 
+# The file system and two that use it, under one supervisor: one reads, by which the file
+# system makes calls that are caught, the other splices from it.
+TOGETHER = """
+import os, subprocess, sys, time
+server = subprocess.Popen(["./ll", "-f", "-s", "-o",
+                           f"source={os.getcwd()}/source,timeout=0,cache=never", "mnt"],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+while not os.path.ismount("mnt") and server.poll() is None:
+    time.sleep(0.02)
+end = time.monotonic() + 2
+reader = os.fork()
+fd = os.open("mnt/data", os.O_RDONLY)
+r, w = os.pipe()
+while time.monotonic() < end:
+    if reader == 0:
+        os.pread(fd, 131072, 0)
+    else:
+        other = os.open("mnt/data", os.O_RDONLY)
+        os.splice(other, w, 4096, offset_src=0)
+        os.read(r, 4096)
+        os.close(other)
+if reader == 0:
+    os._exit(0)
+os.close(fd)
+os.waitpid(reader, 0)
+subprocess.run(["umount", "-l", "mnt"])
+server.wait()
+"""
+
+
+def together(policy, mechanism):
+    """Nobody waits for one who waits for him: the exit status, and the report."""
+    command = [tap.DECANT, "run", f"--policy={policy}", f"--mechanism={mechanism}",
+               "--report=report", "--", sys.executable, "-c", TOGETHER]
+    p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL)
+    try:
+        status = p.wait(30 * SLOW)
+    except subprocess.TimeoutExpired:
+        p.kill()
+        p.wait()
+        status = "it hangs"
+    subprocess.run(["umount", "-l", "mnt"], check=False, stderr=subprocess.DEVNULL)
+    with open("report", encoding="utf-8") as f:
+        return status, f.read()
+
+
 def main():
     data = os.urandom(SIZE)
     with tempfile.TemporaryDirectory() as directory:
@@ -129,6 +176,11 @@ def main():
         _, _, text = one("audit", "trace", data)
         tap.ok("modifies the buffer after vmsplice" in text, "which the audit finds", text)
         tap.ok("EINVAL" in text, "  and that copy-v2 would answer EINVAL", text)
+        for mechanism in ("trace", "notify"):
+            status, text = together("audit", mechanism)
+            tap.equal(status, 0, f"file system and users under one audit by {mechanism}")
+            tap.ok("vmsplice at" in text and "  splice at" in text,
+                   "  control: calls of both were seen", text)
         os.chdir("/")
     return tap.done()
 

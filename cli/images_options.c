@@ -104,7 +104,7 @@ int images_options_parse(struct images_options *ret, int argc, char *const *argv
 	if ((o.action == IMAGES_DIFF) != (operands[2] != NULL))
 		return err_set(reterr, -EINVAL, o.action == IMAGES_DIFF ?
 			       "diff: the other directory is missing" :
-			       "%.40s: one operand too many", operands[2] ? operands[2] : "");
+			       "%.40s: one word too many", operands[2] ? operands[2] : "");
 	o.other = operands[2];
 	*ret = o;
 	return images_check_options(&o, reterr);

@@ -125,7 +125,7 @@ static int copy_buffer(struct capture *c, enum capture_from from, const struct r
 	int r;
 
 	if (!b)
-		return -EIO;
+		return writer_failed(c->writer);
 	r = pages_gather(t, from == CAPTURE_FROM_SHADOW ? PAGES_SHADOW : PAGES_LIVE, v, n,
 			 b->data, bad);
 	if (r < 0)
@@ -174,7 +174,7 @@ int capture_copy_file(struct capture *c, const struct scope_part *part, uint64_t
 		int64_t n;
 
 		if (!b)
-			return -EIO;
+			return writer_failed(c->writer);
 		n = objects_read(c->objects, &c->maps, v, start, b->data, len);
 		if (n >= 0)
 			memset(b->data + n, 0, len - (uint64_t)n);

@@ -152,6 +152,11 @@ static int writer_error(const struct writer *w, struct err *reterr)
 	return w->error ? err_set(reterr, w->error, "%s", w->err.text) : 0;
 }
 
+int writer_failed(const struct writer *w)
+{
+	return w->error ? w->error : -EIO;
+}
+
 static void writer_over(struct writer *w, struct writer_request *q)
 {
 	q->busy = false;

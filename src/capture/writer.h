@@ -41,8 +41,9 @@ int writer_open(struct writer **ret, struct caps *caps, int fd, struct err *rete
 /* With less memory: so many buffers of so many bytes, a multiple of WRITER_PAGE. */
 int writer_open_sized(struct writer **ret, struct caps *caps, int fd, unsigned buffers,
 		      uint32_t buffer_bytes, struct err *reterr);
-/* NULL after a write has failed. */
+/* NULL after a write has failed: writer_failed() has the errno. */
 struct writer_buffer *writer_get(struct writer *w, struct err *reterr);
+int writer_failed(const struct writer *w);
 /* Write len bytes at b->data + at to offset; all three are multiples of WRITER_PAGE. */
 int writer_put(struct writer *w, struct writer_buffer *b, uint32_t at, uint32_t len,
 	       uint64_t offset, struct err *reterr);

@@ -80,7 +80,7 @@ int put_buffer(struct put *u, struct put_buffer *ret)
 	else
 		ret->file = writer_get(u->writer, e);
 	if (!ret->remote && !ret->file)
-		return -EIO;
+		return u->to ? -EIO : writer_failed(u->writer);
 	ret->data = u->to ? ret->remote->data : ret->file->data;
 	return 0;
 }

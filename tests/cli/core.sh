@@ -242,6 +242,7 @@ fails "No space left" in_full 64m '"$DECANT" core $VICTIM -o full/core --limit-r
 	sleep 0.5; dd if=/dev/zero of=full/other bs=1M count=50 2>/dev/null
 	wait $pid; s=$?; rm full/other; ls -A full; exit $s'
 is "  full in the middle: nothing is left" "$(cat "$OUT")" ""
+says "make room" "  says what can be done"
 fails "File too large" bash -c 'ulimit -f 4000; trap "" XFSZ; exec "$DECANT" core $VICTIM'
 ok "  leaves no file" test ! -e "core.$VICTIM"
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -23,6 +24,7 @@
 
 char dir[256];
 const char *dumped_fault;
+size_t dumped_ballast_bytes;
 
 void begin(void)
 {
@@ -76,6 +78,9 @@ bool tool(struct told *ret, uint64_t kill_ns, const char *fmt, ...)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (dumped_fault)
 			setenv("DECANT_FAULT", dumped_fault, 1);
+		if (dumped_ballast_bytes)
+			(void)!mmap(NULL, dumped_ballast_bytes, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 		dup2(out[1], 1);
 		dup2(out[1], 2);
 		execv(argv[0], argv);

@@ -7,6 +7,7 @@
 #define LIB_DUMPED_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -19,6 +20,8 @@ void end(void);
 
 /* DECANT_FAULT of the runs to come; NULL: none. */
 extern const char *dumped_fault;
+/* Memory that they have before they begin: does told.peak_kib see it? */
+extern size_t dumped_ballast_bytes;
 
 struct told {
 	int status;              /* of waitpid() */

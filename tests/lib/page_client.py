@@ -120,6 +120,12 @@ class Client:
         self.s.close()
 
 
+def memory_kib(of):
+    """The most that a process has had."""
+    with open(f"/proc/{of}/status", encoding="ascii") as f:
+        return int(re.search(r"VmHWM:\s+(\d+)", f.read())[1])
+
+
 def die_with_us():
     """A test that ends early leaves nothing behind."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -145,8 +151,7 @@ class Server:
         return line
 
     def memory_kib(self):
-        with open(f"/proc/{self.p.pid}/status", encoding="ascii") as f:
-            return int(re.search(r"VmHWM:\s+(\d+)", f.read())[1])
+        return memory_kib(self.p.pid)
 
     def end(self, sig=signal.SIGTERM):
         """Status, and what it told in all."""

@@ -283,6 +283,10 @@ def crowd():
     tap.none(wrong, "64 processes at once over 64 connections")
     peak = server.memory_kib()
     tap.ok(SANITIZED or peak <= LIMIT_KIB, f"  in {peak >> 10} MiB of memory")
+    ballast = bytearray(b"x") * (LIMIT_KIB << 10)
+    tap.ok(wire.memory_kib(os.getpid()) > LIMIT_KIB, "  control: more than that is seen",
+           len(ballast))
+    del ballast
     bad = [n for n in range(64) if set(criu.pages_of("srv", n + 1).values()) != {data[n]}]
     tap.none(bad, "  every page of all")
     tap.equal(server.end(), 0, "  it ends")

@@ -122,6 +122,10 @@ static void run_memory(void)
 		   "  its memory at most: %ld KiB", t.peak_kib);
 		kit_sh("rm -rf %s/chain", dir);
 	}
+	dumped_ballast_bytes = (PEAK_KIB + 1024) * 1024ul;
+	ok(tool(&t, 0, "predump --help") && t.peak_kib > PEAK_KIB,
+	   "control: so much is seen: %ld KiB", t.peak_kib);
+	dumped_ballast_bytes = 0;
 	ok(!victim_harm(&v), "the victim is well");
 	victim_end(&v);
 	end();

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -516,6 +517,62 @@ static void run_kills(const void *arg)
 	group_end(&v);
 }
 
+/* decant, stopped by itself before its nth look into a directory. */
+static pid_t stopped_at(struct victim *v, unsigned nth)
+{
+	char pid_text[20], path[400], fault[40];
+	int status = 0;
+	pid_t pid;
+
+	snprintf(pid_text, sizeof(pid_text), "%d", v->pid);
+	snprintf(path, sizeof(path), "%s/chain", dir);
+	snprintf(fault, sizeof(fault), "%u:getdents64:stop", nth);
+	pid = kit_must(fork());
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		setenv("DECANT_FAULT", fault, 1);
+		execl(getenv("DECANT"), "decant", "predump", pid_text, "-D", path, "--tree",
+		      "--final", "--rounds", "0", "-q", NULL);
+		_exit(127);
+	}
+	need(waitpid(pid, &status, WUNTRACED) == pid, "it stops or ends");
+	return WIFSTOPPED(status) ? pid : 0;
+}
+
+/* While all are frozen: who thaws them when decant is killed?  Control: kill that one, too. */
+static void run_guard(void)
+{
+	static const struct group g = { "", "", true, 3, 1, 1 };
+	struct victim v;
+	pid_t pid;
+
+	group_begin(&v, &g);
+	for (unsigned guarded = 0; guarded < 2; guarded++) {
+		unsigned n = 1, waited = 0;
+
+		while ((pid = stopped_at(&v, n)) && !cgroup_frozen()) {
+			kill(pid, SIGKILL);
+			(void)waitpid(pid, NULL, 0);
+			kit_sh("rm -rf %s/chain", dir);
+			n++;
+		}
+		if (!ok(pid, "it stops where all are frozen: look %u", n))
+			break;
+		if (!guarded)
+			(void)shell("kill -9 $(cat /proc/%d/task/*/children)", pid);
+		kill(pid, SIGKILL);
+		(void)waitpid(pid, NULL, 0);
+		while (cgroup_frozen() && waited++ < (guarded ? THAW_MS / 10 : 30))
+			kit_sleep_ms(10);
+		is_int(cgroup_frozen(), !guarded, "%s", guarded ? "its guard thaws them" :
+		       "control: without a guard they stay frozen");
+		(void)shell("echo 0 >%s/cgroup.freeze", cgroup);
+		kit_sh("rm -rf %s/chain", dir);
+		ok(goes_on(&v, g.n), "they run on");
+	}
+	group_end(&v);
+}
+
 int main(void)
 {
 	static const struct group groups[] = {
@@ -547,5 +604,6 @@ int main(void)
 	for (size_t i = 0; i < sizeof(kills) / sizeof(*kills); i++)
 		kit_case(run_kills, &kills[i], "killed at its steps%s",
 			 kills[i].frozen ? ", in a cgroup" : "");
+	tap_case("the guard of a frozen cgroup", run_guard);
 	return done();
 }

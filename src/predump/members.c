@@ -197,6 +197,18 @@ void tree_end(struct tree *t)
 	free(t->pids);
 }
 
+bool tree_has_ended(const struct tree *t, const struct tree_member *m)
+{
+	return &m->p != t->root && (target_gone(m->p.c.t) || target_execed(m->p.c.t));
+}
+
+int tree_fail(struct tree *t, const struct tree_member *m, int r)
+{
+	if (m->p.c.err.text[0])
+		t->root->c.err = m->p.c.err;
+	return r;
+}
+
 int tree_drop(struct tree_member *m, struct dir *d)
 {
 	m->gone = true;

@@ -18,25 +18,13 @@
 #define STAND_FREEZE_NS 1000000000ull
 #define STAND_KEEP_MIN (256ull << 10)
 
-static int stand_fail(struct tree *t, const struct tree_member *m, int r)
-{
-	if (m->p.c.err.text[0])
-		t->root->c.err = m->p.c.err;
-	return r;
-}
-
-static bool stand_ended(const struct tree *t, const struct tree_member *m)
-{
-	return &m->p != t->root && (target_gone(m->p.c.t) || target_execed(m->p.c.t));
-}
-
 /* That a member has ended is no failure; any other is the root's to tell. */
 static int stand_judge(struct tree *t, struct tree_member *m, int r)
 {
 	if (r >= 0)
 		return r;
-	if (!stand_ended(t, m))
-		return stand_fail(t, m, r);
+	if (!tree_has_ended(t, m))
+		return tree_fail(t, m, r);
 	m->gone = true;
 	return 0;
 }
@@ -195,7 +183,7 @@ static int stand_write(struct tree *t, struct dir *d)
 			continue;
 		r = predump_final_write(&m->p, d);
 		if (r < 0)
-			(void)stand_fail(t, m, r);
+			(void)tree_fail(t, m, r);
 	}
 	return r < 0 ? r : predump_shared_write(t->root, d);
 }

@@ -5,19 +5,6 @@
 #include "predump/tree.h"
 #include "sys/sys.h"
 
-static bool tree_has_ended(const struct tree *t, const struct tree_member *m)
-{
-	return &m->p != t->root && (target_gone(m->p.c.t) || target_execed(m->p.c.t));
-}
-
-/* What a member says is told by the root. */
-static int tree_fail(struct tree *t, const struct tree_member *m, int r)
-{
-	if (m->p.c.err.text[0])
-		t->root->c.err = m->p.c.err;
-	return r;
-}
-
 static int tree_image(struct tree *t, struct dir *d)
 {
 	int r = 0;

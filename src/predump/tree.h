@@ -51,6 +51,10 @@ int tree_update(struct tree *t, bool stopped);
  * what they write.  The next tree_update() finds them anew.
  */
 void tree_untracked(struct tree *t);
+/* A member other than the root, whose end ends it all. */
+bool tree_has_ended(const struct tree *t, const struct tree_member *m);
+/* What it says is told by the root.  Returns r. */
+int tree_fail(struct tree *t, const struct tree_member *m, int r);
 /* It is not in the image that is being made; not for the root. */
 int tree_drop(struct tree_member *m, struct dir *d);
 

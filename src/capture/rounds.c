@@ -15,7 +15,6 @@
 #define ROUNDS_HUGE_BYTES (2ull << 20)     /* a piece that ends within a huge page splits it */
 #define ROUNDS_MEMORY_BYTES (384ull << 20) /* a round of so much goes to memory, not to the disk */
 #define ROUNDS_KEEP_MAX (2 * ROUNDS_MEMORY_BYTES)
-#define ROUNDS_KEEP_FIRST (64ull << 20)    /* made before the first of them */
 #define ROUNDS_ENOUGH_BYTES (128ull << 10)
 #define ROUNDS_SAME_MAX 2
 #define ROUNDS_SHRINK_NUM 7                /* less than 7/10 of the round before */
@@ -99,11 +98,18 @@ static int rounds_account(struct capture *c, const struct ranges *written,
 	return 0;
 }
 
+/*
+ * No more memory than the round needs, and some of the next: a host gives its
+ * virtual machines memory that they had not used before at 0.5 GiB/s.
+ */
 static int rounds_keep(struct capture *c)
 {
-	int r = keep_gather(&c->keep, c->t, &c->residue, &c->again);
+	uint64_t bytes = ranges_bytes(&c->residue);
+	int r = keep_reserve(&c->keep, bytes + bytes / 4, ROUNDS_KEEP_PIECES);
 
-	c->copied_bytes += ranges_bytes(&c->residue);
+	if (r >= 0)
+		r = keep_gather(&c->keep, c->t, &c->residue, &c->again);
+	c->copied_bytes += bytes;
 	return r < 0 ? capture_fail(c, r, "copying a round") :
 		       rounds_account(c, &c->written, &c->residue);
 }
@@ -370,9 +376,6 @@ int capture_precopy(struct capture *c, bool *ret_diverges)
 	expected = c->t->status.vm_rss_kib << 10;
 	if (r >= 0)
 		r = rounds_first(c, expected);
-	if (r >= 0)
-		r = keep_reserve(&c->keep, min_u64(ROUNDS_KEEP_FIRST, expected),
-				 ROUNDS_KEEP_PIECES);
 	if (r >= 0)
 		r = rounds_take(c, ret_diverges);
 	track_close(c->track);

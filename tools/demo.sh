@@ -193,3 +193,6 @@ rm -f "$dir/file"
 
 say "4. A core of a Redis server that goes on serving, and what its clients notice."
 tools/demo-core.sh "$decant" "$dir" "$((mib / 2))"
+
+say "5. A download by HTTP, of a file that is overwritten meanwhile."
+tools/demo-serve.sh "$decant"

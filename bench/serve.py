@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""decant serve against nginx, each on one CPU with wrk on another: requests a
-second, CPU time of a request, throughput and CPU of a large file, memory of idle
-connections.
+"""decant serve against nginx, each on one CPU with the client on another: requests a
+second, CPU time of a request, throughput and CPU of a large file, thousands of kept
+connections; and nginx and smbd with the shim against themselves with sendfile off.
 
-    bench/serve.py [--quick] [--dir DIR] [--json FILE] BUILD
+    bench/serve.py [--quick] [--only NAME,...] [--dir DIR] [--json FILE] BUILD
+
+Names: 1k 64k 1m few large herd shim-64k shim-1m smbd.
 
 nginx runs with sendfile on, and with sendfile off and large buffers; with
 open_file_cache, too, but only for comparison: it answers with a file that was
@@ -15,9 +17,11 @@ import argparse
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -56,12 +60,24 @@ def on_cpu(cpu):
     return lambda: os.sched_setaffinity(0, {cpu})
 
 
+class Failed(Exception):
+    pass
+
+
+def tree(pid):
+    """A process and all of its children's."""
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        children = [int(child) for child in f.read().split()]
+    return [pid] + [p for child in children for p in tree(child)]
+
+
 class Server:
-    def __init__(self, name, command, port):
+    def __init__(self, name, command, port, cpu=SERVER_CPU):
         self.name, self.port = name, port
         # pylint: disable=subprocess-popen-preexec-fn
-        self.process = subprocess.Popen(command, preexec_fn=on_cpu(SERVER_CPU),
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(command, preexec_fn=on_cpu(cpu), stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                        process_group=0)
         until = time.monotonic() + 10
         while True:
             try:
@@ -69,42 +85,73 @@ class Server:
                 break
             except ConnectionRefusedError:
                 if time.monotonic() > until or self.process.poll() is not None:
-                    sys.exit(f"bench: {name} does not begin")
+                    self.stop()
+                    raise Failed(f"{name} does not begin") from None
                 time.sleep(0.05)
-        time.sleep(0.2)
-        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children",
-                  encoding="ascii") as f:
-            self.worker = int(f.read().split()[0])
+        time.sleep(0.5)
+        self.processes = tree(self.process.pid)
 
     def cpu_seconds(self):
         total = 0
-        for task in os.listdir(f"/proc/{self.worker}/task"):
-            with open(f"/proc/{self.worker}/task/{task}/schedstat", encoding="ascii") as f:
-                total += int(f.read().split()[0])
+        for pid in self.processes:
+            for task in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as f:
+                    total += int(f.read().split()[0])
         return total / 1e9
 
     def private_bytes(self):
-        with open(f"/proc/{self.worker}/smaps_rollup", encoding="ascii") as f:
+        with open(f"/proc/{self.processes[-1]}/smaps_rollup", encoding="ascii") as f:
             return sum(int(line.split()[1]) for line in f if line.startswith("Private_")) * KIB
 
     def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            # Its group is its own.
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
 
-def start_all(build, directory):
+def decant_server(build, directory):
     port = free_port()
-    servers = [Server("decant", [os.path.join(build, "decant"), "serve", "-q", "--workers", "1",
-                                 "--log", "none", "--listen", f"127.0.0.1:{port}",
-                                 os.path.join(directory, "www")], port)]
+    return Server("decant", [os.path.join(build, "decant"), "serve", "-q", "--workers", "1",
+                             "--log", "none", "--listen", f"127.0.0.1:{port}",
+                             os.path.join(directory, "www")], port)
+
+
+def nginx_server(name, words, directory, under=()):
     nginx = shutil.which("nginx", path="/usr/sbin:/sbin:" + os.environ.get("PATH", ""))
-    for i, (name, words) in enumerate(NGINX.items()):
-        port, conf = free_port(), os.path.join(directory, f"conf{i}")
-        with open(conf, "w", encoding="ascii") as f:
-            f.write(CONF.format(dir=directory, name=f"n{i}", port=port, words=words,
-                                user="user root;" if os.geteuid() == 0 else ""))
-        servers.append(Server(name, [nginx, "-p", directory, "-c", conf], port))
-    return servers
+    if not nginx:
+        raise Failed("nginx is not installed")
+    port, short = free_port(), name.replace(" ", "-")
+    conf = os.path.join(directory, f"{short}.conf")
+    with open(conf, "w", encoding="ascii") as f:
+        f.write(CONF.format(dir=directory, name=short, port=port, words=words,
+                            user="user root;" if os.geteuid() == 0 else ""))
+    return Server(name, [*under, nginx, "-p", directory, "-c", conf], port)
+
+
+class Servers:
+    """Started when the first case needs them."""
+
+    def __init__(self, build, directory):
+        self.build, self.directory, self.all = build, directory, []
+
+    def get(self):
+        if not self.all:
+            self.all.append(decant_server(self.build, self.directory))
+            for name, words in NGINX.items():
+                self.all.append(nginx_server(name, words, self.directory))
+        return self.all
+
+    def by_name(self, name):
+        return next(s for s in self.get() if s.name == name)
+
+    def stop(self):
+        for s in self.all:
+            s.stop()
 
 
 # ------------------------------------------------------------------- cases
@@ -120,7 +167,7 @@ def wrk(server, path, seconds, connections):
                           preexec_fn=on_cpu(CLIENT_CPU)).stdout
     cpu = server.cpu_seconds() - before
     if "Non-2xx" in text or "Socket errors" in text:
-        sys.exit(f"bench: {server.name}: {text}")
+        raise Failed(f"{server.name}: {text}")
     n = int(re.search(r"(\d+) requests in", text)[1])
     late = re.search(r"99%\s+([\d.]+)(us|ms|s)", text)
     unit = {"us": 1e-3, "ms": 1, "s": 1e3}[late[2]]
@@ -160,7 +207,7 @@ def download(server, path, size):
     _, status = os.waitpid(pid, 0)
     took = time.monotonic() - began
     if status:
-        sys.exit(f"bench: {server.name}: not all of {path} came")
+        raise Failed(f"{server.name}: not all of {path} came")
     return size / took, server.cpu_seconds() - before
 
 
@@ -175,46 +222,202 @@ def large(servers, size, rounds):
     return rows
 
 
-def idle(server, n):
-    """Bytes of the server's own memory for each connection that waits."""
-    before, held = server.private_bytes(), []
-    for i in range(n):
-        s = socket.socket()
-        s.bind((f"127.0.0.{2 + i % 4}", 0))
-        s.connect(("127.0.0.1", server.port))
-        s.sendall(b"GET /1k HTTP/1.1\r\nHost: x\r\n\r\n")
-        held.append(s)
-    for s in held:
-        s.recv(65536)
-    each = (server.private_bytes() - before) / n
-    for s in held:
-        s.close()
-    return each
+class Herd:
+    """Kept connections, and requests on them at a rate."""
+
+    def __init__(self, build, server, n, path):
+        before = server.private_bytes()
+        # pylint: disable=subprocess-popen-preexec-fn
+        self.process = subprocess.Popen(
+            [os.path.join(build, "bench", "decant-bench-herd"), str(server.port), str(n), path],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=on_cpu(CLIENT_CPU))
+        self.line()
+        self.each = (server.private_bytes() - before) / n
+
+    def line(self):
+        line = self.process.stdout.readline().split()
+        if not line:
+            raise Failed("the herd died")
+        return line
+
+    def ask(self, rate, seconds):
+        """99th percentile in ms"""
+        self.process.stdin.write(f"{rate} {seconds}\n")
+        self.process.stdin.flush()
+        return float(self.line()[2]) / 1e3
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+
+
+def herd(build, servers, n, rounds, seconds):
+    """Of each (bytes of memory a connection, 99th percentiles at half of nginx's load)."""
+    on, off, _ = NGINX
+    servers = [s for s in servers if s.name in ("decant", on, off)]
+    herds = [Herd(build, s, n, "1k") for s in servers]
+    rows = {s.name: [] for s in servers}
+    try:
+        # What the slower nginx does with few connections, halved.
+        rate = min(wrk(s, "1k", 1, 32)[0] for s in servers if s.name != "decant") / 2
+        for h in herds:
+            h.ask(rate / 2, 0.2)
+        for _ in range(rounds):
+            for s, h in zip(servers, herds):
+                rows[s.name].append(h.ask(rate, seconds))
+    finally:
+        for h in herds:
+            h.close()
+    for s, h in zip(servers, herds):
+        print(f"  herd  x{n:<5} {s.name:<20} {h.each:>6.0f} bytes each; at {rate:.0f}/s 99%: "
+              f"{min(rows[s.name]):.2f} ms, median {statistics.median(rows[s.name]):.2f}")
+    return {s.name: (h.each, rows[s.name]) for s, h in zip(servers, herds)}
+
+
+# --------------------------------------------------- programs under the shim
+
+
+SMB_CONF = """
+[global]
+    interfaces = 127.0.0.1/8
+    bind interfaces only = yes
+    smb ports = {port}
+    server role = standalone server
+    disable netbios = yes
+    disable spoolss = yes
+    load printers = no
+    map to guest = Bad User
+    guest account = root
+    use sendfile = {sendfile}
+    aio read size = 0
+    log file = {dir}/log
+    private dir = {dir}
+    lock directory = {dir}
+    state directory = {dir}
+    cache directory = {dir}
+    pid directory = {dir}
+    ncalrpc dir = {dir}/ncalrpc
+    usershare path =
+[files]
+    path = {files}
+    guest ok = yes
+    read only = yes
+"""
+
+
+def stable(build):
+    return [os.path.join(build, "decant"), "run", "--policy=stable", "--mechanism=preload",
+            "--report=/dev/null", "--"]
+
+
+def shim_nginx(build, directory, path, rounds, seconds):
+    on, off, _ = NGINX
+    servers = [nginx_server("nginx with the shim", NGINX[on], directory, stable(build)),
+               nginx_server("nginx without sendfile", NGINX[off], directory)]
+    try:
+        return requests(servers, path, rounds, seconds, 32)
+    finally:
+        for s in servers:
+            s.stop()
+
+
+def smb_server(build, directory, name, sendfile):
+    own, port = os.path.join(directory, name.replace(" ", "-")), free_port()
+    os.makedirs(os.path.join(own, "ncalrpc"), exist_ok=True)
+    conf = os.path.join(own, "conf")
+    with open(conf, "w", encoding="ascii") as f:
+        f.write(SMB_CONF.format(port=port, dir=own, sendfile="yes" if sendfile else "no",
+                                files=os.path.join(directory, "www")))
+    smbd = shutil.which("smbd", path="/usr/sbin:/sbin:" + os.environ.get("PATH", ""))
+    if not smbd or not shutil.which("smbclient"):
+        raise Failed("samba or smbclient is not installed")
+    if os.geteuid() != 0:
+        raise Failed("smbd needs root")
+    return Server(name, [*(stable(build) if sendfile else []), smbd, "--foreground",
+                         "--no-process-group", f"--configfile={conf}"], port)
+
+
+def smb_get(server, size):
+    """bytes a second"""
+    began = time.monotonic()
+    # pylint: disable=subprocess-popen-preexec-fn
+    done = subprocess.run(["smbclient", "//127.0.0.1/files", "-p", str(server.port), "-N", "-d0",
+                           "-c", "get large /dev/null"], preexec_fn=on_cpu(CLIENT_CPU),
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        raise Failed(f"{server.name}: {done.stdout.strip()}")
+    return size / (time.monotonic() - began)
+
+
+def smbd(build, directory, size, rounds):
+    servers = []
+    try:
+        servers.append(smb_server(build, directory, "smbd with the shim", True))
+        servers.append(smb_server(build, directory, "smbd without sendfile", False))
+        rows = {s.name: [] for s in servers}
+        for _ in range(rounds):
+            for s in servers:
+                rows[s.name].append((smb_get(s, size),))
+    finally:
+        for s in servers:
+            s.stop()
+    for name, of in rows.items():
+        print(f"  smbd        {name:<22} {best(of, 0, True) / GIB:>7.2f} GiB/s")
+    return rows
 
 
 # ----------------------------------------------------------------- verdicts
 
 
-def verdicts(rows, of_large, each, half):
-    on, off, cached = list(NGINX)
+def speed(rows, one, other, at=0):
+    return best(rows[one], at, True) / best(rows[other], at, True)
 
-    def ratio(path, other, at=0):
-        return best(rows[path]["decant"], at, True) / best(rows[path][other], at, True)
 
-    yield at_least("1 KiB, requests/s vs nginx", min(ratio("1k", on), ratio("1k", off)), 1.3,
-                   f"; vs open_file_cache, which may be a minute late: {ratio('1k', cached):.2f}")
-    for path, name in ("64k", "64 KiB"), ("1m", "1 MiB"):
-        yield at_least(f"{name}, requests/s vs nginx, sendfile off", ratio(path, off), 1.1)
-        yield at_least(f"{name}, requests/s vs nginx, sendfile on", ratio(path, on), 1.0)
-    fast = {name: best(of, 0, True) for name, of in of_large.items()}
-    yield at_least("1 GiB, throughput vs the better nginx",
-                   fast["decant"] / max(fast[on], fast[off]), 1.0)
-    yield at_most("1 GiB, CPU vs nginx, sendfile off",
-                  best(of_large["decant"], 1, False) / best(of_large[off], 1, False), 0.9)
-    yield at_most("memory of an idle connection, bytes", each, 2048)
-    late = {name: best(of, 2, False) for name, of in half.items()}
-    yield at_most("99th percentile with few connections vs nginx",
-                  late["decant"] / min(late[on], late[off]), 1.0)
+def of_requests(path, rows):
+    on, off, cached = NGINX
+    if path == "few":
+        late = {name: best(of, 2, False) for name, of in rows.items()}
+        yield at_most("99th percentile with few connections vs nginx",
+                      late["decant"] / min(late[on], late[off]), 1.0)
+        return
+    cpu = best(rows[off], 1, False) / best(rows["decant"], 1, False)
+    busy = max(of[0] * of[1] for of in rows["decant"]) / 1e6
+    note = f"; for one of its CPU seconds: {cpu:.2f}; it was busy for {min(busy, 1):.0%}"
+    if path == "1k":
+        yield at_least("1 KiB, requests/s vs nginx",
+                       min(speed(rows, "decant", on), speed(rows, "decant", off)), 1.3,
+                       f"; vs open_file_cache, which may be a minute late: "
+                       f"{speed(rows, 'decant', cached):.2f}{note}")
+        return
+    name = {"64k": "64 KiB", "1m": "1 MiB"}[path]
+    yield at_least(f"{name}, requests/s vs nginx, sendfile off", speed(rows, "decant", off), 1.1,
+                   note)
+    yield at_least(f"{name}, requests/s vs nginx, sendfile on", speed(rows, "decant", on), 1.0)
+
+
+def of_large(rows):
+    on, off, _ = NGINX
+    yield at_least("large file, throughput vs the better nginx",
+                   min(speed(rows, "decant", on), speed(rows, "decant", off)), 1.0)
+    cheap = {name: best(of, 1, False) for name, of in rows.items()}
+    yield at_most("large file, CPU vs nginx, sendfile off", cheap["decant"] / cheap[off], 0.9,
+                  f"; nginx with sendfile on, which copies nothing: {cheap[on] / cheap[off]:.2f}")
+
+
+def of_herd(rows):
+    on, off, _ = NGINX
+    yield at_most("memory of a kept connection, bytes", rows["decant"][0], 2048,
+                  f"; nginx: {min(rows[on][0], rows[off][0]):.0f}")
+    yield at_most("99th percentile of kept connections at half load vs nginx",
+                  min(rows["decant"][1]) / min(*rows[on][1], *rows[off][1]), 1.0)
+
+
+def of_shim(what, rows):
+    yield at_least(f"{what} with the shim vs itself without sendfile", speed(rows, *rows), 1.0)
+
+
+# -------------------------------------------------------------------- running
 
 
 def make_files(directory, large_size):
@@ -228,38 +431,58 @@ def make_files(directory, large_size):
     time.sleep(11)
 
 
-def measure(args, directory):
-    rounds, seconds = (2, 1) if args.quick else (5, 3)
+def cases(args, directory, servers):
+    """Name, what measures it, what judges it."""
+    rounds, seconds = (3, 1) if args.quick else (5, 3)
     size = (256 << 20) if args.quick else GIB
-    make_files(directory, size)
-    servers = start_all(args.build, directory)
+    build, n = args.build, 2000 if args.quick else 10000
+    for path in "1k", "64k", "1m":
+        yield (path, lambda path=path: requests(servers.get(), path, rounds, seconds, 32),
+               lambda rows, path=path: of_requests(path, rows))
+    yield ("few", lambda: requests(servers.get(), "1k", rounds, seconds, 2),
+           lambda rows: of_requests("few", rows))
+    yield "large", lambda: large(servers.get(), size, rounds), of_large
+    yield "herd", lambda: herd(build, servers.get(), n, rounds, seconds), of_herd
+    for path in "64k", "1m":
+        yield (f"shim-{path}",
+               lambda path=path: shim_nginx(build, directory, path, rounds, seconds),
+               lambda rows, path=path: of_shim(f"nginx, {path},", rows))
+    yield ("smbd", lambda: smbd(build, directory, size, rounds),
+           lambda rows: of_shim("smbd", rows))
+
+
+def measure(args, directory):
+    make_files(directory, (256 << 20) if args.quick else GIB)
+    servers, numbers, found = Servers(args.build, directory), {}, []
     try:
-        rows = {path: requests(servers, path, rounds, seconds, 32) for path in ("1k", "64k", "1m")}
-        half = requests(servers, "1k", rounds, seconds, 2)
-        of_large = large(servers, size, rounds)
-        each = idle(servers[0], 1000 if args.quick else 10000)
-        print(f"  idle        decant                 {each:.0f} bytes a connection")
+        for name, run, judge in cases(args, directory, servers):
+            if args.only and name not in args.only.split(","):
+                continue
+            try:
+                numbers[name] = run()
+                found += judge(numbers[name])
+            except (Failed, OSError) as e:
+                print(f"  {name}: left out: {e}")
     finally:
-        for s in servers:
-            s.stop()
-    found = list(verdicts(rows, of_large, each, half))
-    return {"requests": rows, "few": half, "large": of_large, "idle_bytes": each}, found
+        servers.stop()
+    return numbers, found
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", help="cases by their names, with commas in between")
     parser.add_argument("--dir")
     parser.add_argument("--json")
     parser.add_argument("build")
     args = parser.parse_args()
+    args.build = os.path.abspath(args.build)
     if len(os.sched_getaffinity(0)) < 2 or not shutil.which("wrk"):
         print("serve: needs two CPUs, nginx and wrk: left out")
         return 0
-    import resource  # pylint: disable=import-outside-toplevel
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    print("decant serve and nginx, each on one CPU, and wrk on another")
+    print("decant serve and nginx, each on one CPU, and their client on another", flush=True)
     with tempfile.TemporaryDirectory(dir=args.dir) as directory:
         os.chmod(directory, 0o755)
         numbers, found = measure(args, directory)

@@ -13,7 +13,8 @@ cd "$(dirname "$0")/.."
 out=build
 
 [ -f $out/build.ninja ] || meson setup $out
-ninja -C $out bench/decant-bench bench/decant-bench-victim bench/decant-bench-calls decant \
+ninja -C $out bench/decant-bench bench/decant-bench-victim bench/decant-bench-calls \
+	bench/decant-bench-herd decant \
 	shim/libdecant-shim.so >/dev/null
 case $(meson configure $out 2>/dev/null | sed -n 's/^ *b_sanitize *\([a-z,]*\).*/\1/p') in
 none | '') ;;

@@ -126,8 +126,8 @@ static const char *predump_advice(int error, const struct predump_options *o)
 	switch (error) {
 	case -EEXIST:
 		return o->clean ? "images that are complete are not touched: take another DIR" :
-				  "take another DIR, with --parent for what this one has; --clean only "
-				  "removes what a killed run left";
+				  "take another DIR, with --parent for what this one has; "
+				  "--clean only removes what a killed run left";
 	case -EBUSY:
 		return "one at a time: another decant, or a debugger, is at it";
 	case -EAGAIN:

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""What decant-routes(7) and the README say of each route is what the table of
+"""What decant-routes(7) and docs/routes.md say of each route is what the table of
 routes says: ends, copies, guarantee, needs, and nothing more."""
 
 import os
@@ -99,7 +99,7 @@ def wrong_page(table, page):
 
 
 def row(r):
-    """The README's: | `name` | from | to | copies | guarantee | ... |"""
+    """docs/routes.md: | `name` | from | to | copies | guarantee | ... |"""
     copies = list(COPIES.values()).index(r["copies"])
     return (r["name"], r["from"], r["to"], str(copies), r["guarantee"])
 
@@ -125,8 +125,8 @@ def check_page(table):
 
 def check_readme(table):
     wanted = {row(r) for r in table}
-    rows = readme_rows(tree.read("README.md"))
-    tap.equal(sorted(rows), sorted(wanted), "so does the README")
+    rows = readme_rows(tree.read("docs/routes.md"))
+    tap.equal(sorted(rows), sorted(wanted), "so does docs/routes.md")
     tap.ok(wanted != set(rows[1:]), "control: a row that is missing is seen")
 
 

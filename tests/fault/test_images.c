@@ -397,7 +397,8 @@ static const struct criu_entry refused_entries[] = {
 	{ 0x3000, 2, CRIU_PARENT },
 };
 static const char *const refused_names[] = {
-	"../x", "a/b", ".x", "inventory.img", "parent", "pages-3.img", "x.img.part", "pagemap-5.img",
+	"../x", "a/b", ".x", "inventory.img", "parent", "pages-3.img", "x.img.part",
+	"pagemap-5.img",
 };
 
 static void refusals(void)

@@ -30,6 +30,7 @@ struct diff_out {
 	size_t n, size, at;
 	struct diff_row rest;    /* in no mapping that is known */
 	uint64_t pages;          /* not the same */
+	uint64_t same;           /* that people hear of, in all */
 	int error;
 };
 
@@ -104,12 +105,16 @@ static void diff_row(struct diff_out *d, const struct diff_row *r, const char *n
 			json_member_u64(&d->json, diff_keys[i], r->pages[i]);
 		json_end(&d->json);
 		diff_flush(d);
-	} else if (!d->o->quiet) {
-		(void)printf("  %12" PRIx64 "-%-12" PRIx64, r->start, r->end);
-		for (size_t i = 0; i < DIFF_KINDS; i++)
-			(void)printf(" %10" PRIu64, r->pages[i]);
-		(void)printf("  %s\n", name);
+		return;
 	}
+	/* For people what is the same everywhere is one line at the end. */
+	d->same += r->pages[DECANT_IMAGES_SAME];
+	if (d->o->quiet || sum == r->pages[DECANT_IMAGES_SAME])
+		return;
+	(void)printf("  %12" PRIx64 "-%-12" PRIx64, r->start, r->end);
+	for (size_t i = 0; i < DIFF_KINDS; i++)
+		(void)printf(" %10" PRIu64, r->pages[i]);
+	(void)printf("%s%s\n", name[0] ? "  " : "", name);
 }
 
 /* One pagemap is done. */
@@ -233,6 +238,10 @@ int images_diff(struct decant_images *a, struct decant_images *b, const struct i
 		json_end(&d.json);
 		diff_flush(&d);
 		(void)putchar('\n');
+	} else if (r == 0 && !o->quiet) {
+		(void)printf("%" PRIu64 " page%s differ%s, %" PRIu64 " %s the same\n", d.pages,
+			     d.pages == 1 ? "" : "s", d.pages == 1 ? "s" : "", d.same,
+			     d.same == 1 ? "is" : "are");
 	}
 	json_free(&d.json);
 	diff_forget(&d);

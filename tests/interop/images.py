@@ -92,6 +92,8 @@ def chains():
         status, out, err = decant(str(rounds), "diff", "flat", "--json")
         tap.equal((status, json.loads(out)["different_pages"]), (1, 1),
                   "  control: one byte is one page")
+        lines = decant(str(rounds), "diff", "flat")[1].splitlines()
+        tap.ok(lines[-1].startswith("1 page differs, "), "  said in a line at the end", lines)
         for name in ["flat", *map(str, range(1, rounds + 1))]:
             shutil.rmtree(name)
 
@@ -118,7 +120,10 @@ def crit():
         with open(f"flat/{name}", "wb") as file:
             file.write(again)
     tap.ok(decant("flat", "check")[0] == 0, "what crit encodes again is good")
-    tap.equal(decant("3", "diff", "flat")[0], 0, "  and the same")
+    status, out, err = decant("3", "diff", "flat")
+    tap.equal(status, 0, "  and the same")
+    tap.ok("\n0 pages differ, " in out and len(out.splitlines()) == 3,
+           "  of which no mapping is told", out)
 
 
 # ------------------------------------------------------------------- cores

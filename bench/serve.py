@@ -65,10 +65,12 @@ class Failed(Exception):
 
 
 def tree(pid):
-    """A process and all of its children's."""
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
-        children = [int(child) for child in f.read().split()]
-    return [pid] + [p for child in children for p in tree(child)]
+    """A process and all that its threads have started."""
+    pids = [pid]
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as f:
+            pids += [p for child in f.read().split() for p in tree(int(child))]
+    return pids
 
 
 class Server:

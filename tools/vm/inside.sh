@@ -11,6 +11,10 @@ shift 2
 
 mkdir -p /dev/pts /dev/shm /var/tmp /tmp /run
 mount -t devpts devpts /dev/pts
+ln -sfn /proc/self/fd /dev/fd
+ln -sfn fd/0 /dev/stdin
+ln -sfn fd/1 /dev/stdout
+ln -sfn fd/2 /dev/stderr
 mount -t tmpfs shm /dev/shm
 mount -t tmpfs run /run
 mkdir -p /run/lock

@@ -47,6 +47,16 @@ run decant run --policy=audit --mechanism=trace --report=r.txt -- "$EVADE" liste
 status $NEW "audit by trace: it may have one"
 ok "  which is told" grep -q "NOT SEEN: .*makes a seccomp listener" r.txt
 
+# What is no end of anything, or none any more.
+timeout 20 "$EVADE" odd >odd.txt
+ok "control: odd descriptors are refused, each in its way" \
+	test "$(cut -d: -f2 odd.txt | sort -u | wc -l)" -ge 3
+for how in "copy-v1 trace" "copy-v2 trace" "copy-v2 notify" "copy-v2 preload" "stable notify" \
+	"stable preload" "audit trace"; do
+	run decant run --policy=${how% *} --mechanism=${how#* } --report=r.txt -- "$EVADE" odd
+	ok "odd descriptors, $how: as natively" diff odd.txt "$OUT"
+done
+
 # The memory that preload shares.
 evade preload cut
 status $OLD "preload: the shared memory cannot be cut"

@@ -15,6 +15,7 @@
  *	suspend    traces a child, and wants its filters to be suspended
  *	stopped    stops its supervisor for a while
  *	cut        cuts the memory that preload shares
+ *	odd        calls with descriptors that are no ends of anything: prints what they return
  *	reach      how many ways there are to get at the supervisor
  */
 #include <errno.h>
@@ -30,11 +31,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -237,6 +243,49 @@ static int cut(void)
 	return later();
 }
 
+static void odd_say(const char *what, const char *call, ssize_t r)
+{
+	(void)printf("%s, %s: %s\n", what, call, r < 0 ? strerrorname_np(errno) : "moved");
+}
+
+static void odd_one(const char *what, int fd, int p[2], int file)
+{
+	static char text[64];
+	struct iovec iov = { text, sizeof(text) };
+	loff_t zero = 0;
+
+	odd_say(what, "vmsplice", vmsplice(fd, &iov, 1, SPLICE_F_NONBLOCK));
+	odd_say(what, "splice from", splice(fd, NULL, p[1], NULL, 1, SPLICE_F_NONBLOCK));
+	odd_say(what, "splice to", splice(file, &zero, fd, NULL, 1, SPLICE_F_NONBLOCK));
+	odd_say(what, "sendfile from", sendfile(p[1], fd, NULL, 1));
+	odd_say(what, "sendfile to", sendfile(fd, file, &zero, 1));
+	odd_say(what, "tee", tee(fd, p[1], 1, SPLICE_F_NONBLOCK));
+	(void)close(fd);
+}
+
+static int odd(void)
+{
+	int p[2], file = memfd_create("odd", 0);
+	char path[64];
+
+	if (file < 0 || pipe2(p, O_NONBLOCK) < 0 || write(file, path, sizeof(path)) < 1)
+		return UNABLE;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", p[1]);
+	odd_one("a pipe by its name only", open(path, O_PATH), p, file);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+	odd_one("a file by its name only", open(path, O_PATH), p, file);
+	odd_one("a file to write to", open(path, O_WRONLY), p, file);
+	odd_one("a file with no rights", open(path, O_WRONLY | O_RDWR), p, file);
+	odd_one("a directory", open("/", O_RDONLY), p, file);
+	odd_one("a pidfd", (int)syscall(SYS_pidfd_open, getpid(), 0), p, file);
+	odd_one("an eventfd", eventfd(0, EFD_NONBLOCK), p, file);
+	odd_one("an epoll", epoll_create1(0), p, file);
+	odd_one("a socket that is not connected", socket(AF_UNIX, SOCK_STREAM, 0), p, file);
+	odd_one("nothing", -1, p, file);
+	odd_one("what was closed", 999, p, file);
+	return 0;
+}
+
 static int reach(pid_t supervisor)
 {
 	static char byte;
@@ -285,6 +334,8 @@ int main(int argc, char **argv)
 		return stopped(supervisor);
 	if (strcmp(word, "cut") == 0)
 		return cut();
+	if (strcmp(word, "odd") == 0)
+		return odd();
 	if (strcmp(word, "reach") == 0)
 		return reach(supervisor);
 	return later();

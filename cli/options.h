@@ -54,7 +54,7 @@ struct option_row {
 /* Rows of more than one command: the same words everywhere.  AT() is the table's own. */
 #define OPTION_ROW_TRACK \
 	{ 0, "track", "HOW", false, OPTION_CHOICE, AT(track), option_tracks, 0, \
-	  "how written pages are found: auto (default), wp or soft-dirty" }
+	  "how written pages are found: auto (default), wp (write protection) or soft-dirty" }
 #define OPTION_ROW_UNSAFE \
 	{ 0, "unsafe", NULL, false, OPTION_FLAG, AT(unsafe), NULL, 0, \
 	  "where there is no safe way into the process take one in which decant's own death " \

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "images_report.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "json_line.h"
 #include "text.h"
@@ -122,6 +124,20 @@ static int images_show_map(void *arg, const struct decant_images_map *m)
 	return m->error ? 0 : r;
 }
 
+/* It has registers: `decant predump --final` made it. */
+static bool images_final(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *e;
+	bool is = false;
+
+	while (dir && !is && (e = readdir(dir)))
+		is = strncmp(e->d_name, "decant-", strlen("decant-")) == 0;
+	if (dir)
+		(void)closedir(dir);
+	return is;
+}
+
 static void images_show_level(struct images_out *out, const struct decant_images_level *l)
 {
 	struct json *j = &out->json;
@@ -131,7 +147,8 @@ static void images_show_level(struct images_out *out, const struct decant_images
 			     l->parent ? l->parent : "",
 			     l->unfinished ? "unfinished" :
 			     l->complete ? "complete" : "no inventory");
-		(void)printf("%s\n", l->pre_dump_mode == 1 ? ", pre-dump (splice)" :
+		(void)printf("%s\n", images_final(l->path) ? ", final" :
+				     l->pre_dump_mode == 1 ? ", pre-dump (splice)" :
 				     l->pre_dump_mode == 2 ? ", pre-dump (read)" : "");
 		return;
 	}

@@ -157,7 +157,11 @@ const char *text_duration(char buf[TEXT_NUMBER_MAX], uint64_t ns)
 {
 	double value = (double)ns;
 
-	if (ns >= 1000000000)
+	if (ns >= 7200 * 1000000000ull)
+		(void)snprintf(buf, TEXT_NUMBER_MAX, "%.1f h", value / 3600e9);
+	else if (ns >= 180 * 1000000000ull)
+		(void)snprintf(buf, TEXT_NUMBER_MAX, "%.1f min", value / 60e9);
+	else if (ns >= 1000000000)
 		(void)snprintf(buf, TEXT_NUMBER_MAX, "%.2f s", value / 1e9);
 	else if (ns >= 1000000)
 		(void)snprintf(buf, TEXT_NUMBER_MAX, "%.1f ms", value / 1e6);

@@ -219,6 +219,9 @@ def cores():
     as_images("core.real", "img", 42)
     status, out, err = decant("img2", "check")
     tap.ok(status == 0, "the same as images: good", out + err)
+    shown = [line for line in decant("img2")[1].splitlines() if line.startswith("img2")]
+    tap.equal([", final" in line for line in shown], [True, False],
+              "  shown as final, and its parent not")
     status, out, err = decant("img2", "core", "-o", "core.made")
     tap.ok(status == 0, "made into a core again", err)
     (notes, loads), (notes2, loads2) = elf("core.real"), elf("core.made")

@@ -47,6 +47,8 @@ static void test_sizes(void)
 	is_str(text_duration(buf, 999), "999 ns", "nanoseconds");
 	is_str(text_duration(buf, 1500000), "1.5 ms", "milliseconds");
 	is_str(text_duration(buf, 2 * SECOND), "2.00 s", "seconds");
+	is_str(text_duration(buf, 270 * SECOND), "4.5 min", "minutes");
+	is_str(text_duration(buf, 594821 * SECOND), "165.2 h", "hours");
 }
 
 static void test_wrap(void)

@@ -5,8 +5,9 @@ stands still, total time, and the most descriptors that the tool has open.
 
     bench/criu.py [--mib N] [--times N] [--json FILE] BUILD
 
-Needs criu and a kernel with soft-dirty bits: tools/check-vm.sh --bench.  On an
-emulated machine only the ratios mean something.
+Every criu of another version on the PATH is compared.  Needs a kernel with
+soft-dirty bits: tools/check-vm.sh --bench.  On an emulated machine only the
+ratios mean something.
 """
 
 import argparse
@@ -21,6 +22,8 @@ import sys
 import tempfile
 import threading
 import time
+
+from goals import Verdict, at_most
 
 # Of struct report in tests/victims/report.h.
 REPORT = 0x200000000000
@@ -81,7 +84,7 @@ def take(victim, command):
     watcher.join()
     time.sleep(0.05)
     if process.returncode != 0:
-        sys.exit(f"bench: {' '.join(command)}: status {process.returncode}: {text[-2000:]}")
+        raise RuntimeError(f"{' '.join(command)}: status {process.returncode}: {text[-1000:]}")
     return {"seconds": seconds, "gap_ms": victim.read(GAP) / 1e6, "descriptors": most[0]}, text
 
 
@@ -113,8 +116,21 @@ def frozen_by_criu(where):
     return (numbers.get(1, 0) + numbers.get(2, 0)) / 1000
 
 
-def by_criu(victim, where, mode):
-    row, _ = take(victim, ["criu", "pre-dump", "-t", str(victim.pid), "-D", where, "-o", "log",
+def programs():
+    """{version: path}"""
+    found = {}
+    for where in os.environ["PATH"].split(":") + ["/usr/sbin"]:
+        program = os.path.join(where, "criu")
+        if os.access(program, os.X_OK):
+            said = subprocess.run([program, "--version"], stdout=subprocess.PIPE, check=False,
+                                  stdin=subprocess.DEVNULL, text=True).stdout
+            version = re.search(r"Version: (\S+)", said)
+            found.setdefault(version[1] if version else "?", program)
+    return found
+
+
+def by_criu(victim, where, program, mode):
+    row, _ = take(victim, [program, "pre-dump", "-t", str(victim.pid), "-D", where, "-o", "log",
                            "--pre-dump-mode", mode, "--manage-cgroups=ignore"])
     row["frozen_ms"] = frozen_by_criu(where)
     return row
@@ -127,36 +143,58 @@ def by_decant(victim, where, decant):
     return row
 
 
-def measure(args, victim, directory):
+def criu_takers(found):
+    """Both modes of each."""
+    return {f"criu {version} {mode}":
+            (lambda victim, where, p=program, m=mode: by_criu(victim, where, p, m))
+            for version, program in sorted(found.items()) for mode in ("splice", "read")}
+
+
+def measure(args, victim, directory, criu):
+    """{name: row}, and {name: why it could not be measured}."""
     decant = os.path.join(args.build, "decant")
-    takers = {"criu splice": lambda where: by_criu(victim, where, "splice"),
-              "criu read": lambda where: by_criu(victim, where, "read"),
-              "decant": lambda where: by_decant(victim, where, decant),
-              "nothing": lambda where: take(victim, ["sleep", "1"])[0]}
-    rows = {name: [] for name in takers}
+    takers = dict(criu, decant=lambda victim, where: by_decant(victim, where, decant),
+                  nothing=lambda victim, where: take(victim, ["sleep", "1"])[0])
+    rows, failed = {name: [] for name in takers}, {}
     for _ in range(args.times):
         for name, taker in takers.items():
+            if name in failed:
+                continue
             where = os.path.join(directory, "images")
             os.mkdir(where)
-            rows[name].append(taker(where))
+            try:
+                rows[name].append(taker(victim, where))
+            except (RuntimeError, OSError, ValueError) as error:
+                failed[name] = str(error)
             shutil.rmtree(where)
     return {name: {key: statistics.median(row.get(key, 0) for row in taken)
                    for key in ("frozen_ms", "gap_ms", "seconds", "descriptors")}
-            for name, taken in rows.items()}
+            for name, taken in rows.items() if name not in failed}, failed
 
 
-def show(found, mib, times):
+def show(found, failed, mib, times):
     print(f"pre-dump of {mib} MiB, one page written each ms; medians of {times}")
-    print(f"{'':12} {'frozen ms':>10} {'gap ms':>8} {'total s':>8} {'descriptors':>12}")
+    print(f"{'':18} {'frozen ms':>10} {'gap ms':>8} {'total s':>8} {'descriptors':>12}")
     for name, row in found.items():
-        print(f"{name:12} {row['frozen_ms']:10.2f} {row['gap_ms']:8.1f} {row['seconds']:8.2f} "
+        print(f"{name:18} {row['frozen_ms']:10.2f} {row['gap_ms']:8.1f} {row['seconds']:8.2f} "
               f"{row['descriptors']:12.0f}")
-    print("gap: the longest time between two of the program's own iterations")
-    for other in ("criu splice", "criu read"):
-        ratios = ", ".join(f"{key.split('_')[0]} {found['decant'][key] / found[other][key]:.2f}"
-                           for key in ("frozen_ms", "gap_ms", "seconds", "descriptors")
-                           if found[other][key])
-        print(f"decant / {other}: {ratios}")
+    for name, why in failed.items():
+        print(f"{name:18} failed: {why}")
+    print("gap: the longest time between two of the program's own iterations\n")
+
+
+def verdicts(found, failed, names):
+    """No figure of ours is worse than any of theirs."""
+    if "decant" in failed:
+        return [Verdict(False, "decant made no image")]
+    out = [Verdict(False, f"{name}: could not be measured") for name in names if name in failed]
+    for name in names:
+        for key, what in (("frozen_ms", "frozen time"), ("gap_ms", "the program's longest gap"),
+                          ("seconds", "total time"), ("descriptors", "descriptors")):
+            if name in found and found[name][key]:
+                out.append(at_most(f"decant vs {name}: {what}",
+                                   found["decant"][key] / found[name][key], 1))
+    return out
 
 
 def main():
@@ -166,17 +204,19 @@ def main():
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("build")
     args = parser.parse_args()
-    if not shutil.which("criu"):
+    criu = criu_takers(programs())
+    if not criu:
         sys.exit("bench: needs criu")
     victim = Victim(os.path.join(args.build, "tests", "victims", "victim-counter"),
                     "--mib", str(args.mib), "--rate", "1")
     directory = tempfile.mkdtemp(prefix="decant-bench-criu-")
     try:
-        found = measure(args, victim, directory)
+        found, failed = measure(args, victim, directory, criu)
     finally:
         victim.end()
         shutil.rmtree(directory)
-    show(found, args.mib, args.times)
+    show(found, failed, args.mib, args.times)
+    print("".join(f"{v}\n" for v in verdicts(found, failed, criu)), end="")
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump(found, file)

@@ -4,7 +4,7 @@
 #	tools/check-vm.sh [TEST...]		tests with these words in their names
 #	tools/check-vm.sh --control		a panic, a hang and an init that dies must be seen
 #	tools/check-vm.sh --run COMMAND...	anything else there (in the source directory)
-#	tools/check-vm.sh --bench		pre-dumps of criu and decant side by side
+#	tools/check-vm.sh --bench		pre-dumps of each criu of the PATH and of decant
 # The machine is emulated (qemu, no KVM needed).  Its root is this machine's
 # own, read-only over 9p, below an overlay in memory: nothing is installed,
 # nothing here is changed.  The last line is "N passed, N failed, N skipped".

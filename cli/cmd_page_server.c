@@ -138,6 +138,7 @@ static int page_server_listen(struct page_server *p)
 	}
 	if (p->listen_fd < 0) {
 		cli_error("%s", e.text);
+		cli_hint(cli_advice(p->listen_fd));
 		return CLI_FAILED;
 	}
 	status = page_server_open(p);

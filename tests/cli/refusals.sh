@@ -85,6 +85,8 @@ fails "io_uring" decant copy a b --backend uring --mask io_uring
 fails "route" decant copy a b --route vmsplice
 says "decant explain" "  and names explain"
 only "nothing was made by those either" a
+fails "Cannot assign" decant page-server -D new --insecure --listen 192.0.2.1:0
+says "not one of this host's" "  and why"
 mkdir -p around/1 around/2
 touch around/1/inventory.img around/2/inventory.img
 fails "around: holds numbered images, 1 to 2" decant images around

@@ -208,10 +208,18 @@ static uint64_t body_allowed(struct worker *w, struct conn *c, uint64_t len)
 	return len;
 }
 
+/* Nobody else is in the middle of an answer. */
+static bool body_is_alone(const struct worker *w)
+{
+	const struct list *all = &w->lists[LIST_SEND];
+
+	return all->next == all->prev;
+}
+
 static enum body_step body_turn(struct worker *w, struct conn *c)
 {
 	struct exchange *x = c->x;
-	uint64_t quantum = SERVE_QUANTUM_BYTES;
+	uint64_t quantum = body_is_alone(w) ? SERVE_ALONE_BYTES : SERVE_QUANTUM_BYTES;
 
 	for (;;) {
 		uint64_t len, sent_before;

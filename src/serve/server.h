@@ -33,6 +33,8 @@
 #define SERVE_WORKERS_MAX 256
 /* One turn of one connection: others wait no longer than this takes. */
 #define SERVE_QUANTUM_BYTES (256u << 10)
+/* Of one whom nobody waits for: a larger send wakes up fewer people. */
+#define SERVE_ALONE_BYTES (1u << 20)
 /* Requests of one connection in one turn. */
 #define SERVE_QUANTUM_REQUESTS 16
 #define SERVE_INPUT_BYTES (64u << 10)

@@ -66,9 +66,12 @@ pack_initrd()
 	xargs -a "$vm/modules" cp -t "$root/modules"
 	sed 's,.*/,,' "$vm/modules" >"$root/modules/order"
 	cp tools/vm/init "$root/init"
-	printf '%s\n' "$source_dir/tools/vm/inside.sh" "$vm" "$kernel" "$source_dir" \
-		"$(realpath "${DECANT_VM_BUILD-.}")" "$(dirname "$(command -v criu)")" \
-		>"$root/paths"
+	{
+		printf '%s\n' "$source_dir/tools/vm/inside.sh" "$vm" "$kernel" "$source_dir" \
+			"$(realpath "${DECANT_VM_BUILD-.}")"
+		# Of every version on the PATH.
+		{ type -ap criu || true; } | xargs -r -n 1 dirname | xargs -r realpath
+	} >"$root/paths"
 	(cd "$root" && find . | cpio -o -H newc --quiet) | gzip -1 >"$vm/initrd"
 	rm -rf "$root"
 }

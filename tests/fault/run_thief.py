@@ -26,8 +26,8 @@ NOTIFY = {
              "1:notif_send"],
     "full": ["2:pidfd_getfd", "3:poll"],
     "copy": ["2:pidfd_getfd", "3:pidfd_getfd", "1:process_vm_readv", "1:pwrite",
-             "3:notif_id_valid", "4:notif_id_valid"],
-    "pos": ["2:pidfd_getfd", "3:pidfd_getfd", "2:notif_id_valid", "1:lseek"],
+             "1:notif_id_valid", "3:notif_id_valid"],
+    "pos": ["2:pidfd_getfd", "3:pidfd_getfd", "1:notif_id_valid", "1:lseek"],
 }
 TRACE = {
     "write": ["1:ptrace", "2:ptrace", "2:pidfd_open", "1:pidfd_getfd", "1:ptrace_syscall"],

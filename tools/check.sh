@@ -31,4 +31,5 @@ build()
 build plain --buildtype=debugoptimized || broken
 build asan -Db_sanitize=address,undefined -Db_lundef=false || broken
 build tsan -Db_sanitize=thread -Db_lundef=false || broken
-exec tests/run --again --result $out/result "$@" $out/plain $out/asan $out/tsan
+# Most tests wait more than they work: one more at a time than CPUs.
+exec tests/run -j $(($(nproc) + 1)) --again --result $out/result "$@" $out/plain $out/asan $out/tsan

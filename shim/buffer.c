@@ -12,7 +12,7 @@
 #include "shim.h"
 
 #define BUFFER_SLOTS 64
-#define BUFFER_SIZE (128u << 10)
+#define BUFFER_SIZE (1u << 20) /* what smbd reads at a time; only what is used is there */
 
 static int32_t buffer_owner[BUFFER_SLOTS]; /* a thread's id; 0: free */
 static unsigned char *buffer_base;

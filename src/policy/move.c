@@ -14,6 +14,8 @@
 #define MOVE_PAGE 4096u
 /* The kernel's own pieces: one datagram each, where the socket has such. */
 #define MOVE_PIECE 65536u
+/* What a socket that does not wait is offered at a time: it may take a part only. */
+#define MOVE_OFFER (128u << 10)
 
 static long move_call3(struct move *m, long nr, long a, long b, long c)
 {
@@ -290,25 +292,35 @@ bool move_is_stream(struct move *m, int out)
 	return type == SOCK_STREAM;
 }
 
-static size_t move_piece(const struct move *m, int64_t pos, uint64_t len, bool stream)
+/* The largest piece.  One send that waits is better than many that are told to wait. */
+static size_t move_piece_max(struct move *m, int out, uint64_t len)
 {
-	size_t max = stream ? m->size : MOVE_PIECE - ((uint64_t)pos & (MOVE_PAGE - 1));
+	if (m->size <= MOVE_OFFER || len <= MOVE_OFFER ||
+	    (m->waits && !move_is_nonblock(m, out)))
+		return m->size;
+	return MOVE_OFFER;
+}
 
-	if (max > m->size)
-		max = m->size;
+static size_t move_piece(size_t max, int64_t pos, uint64_t len, bool stream)
+{
+	size_t whole = MOVE_PIECE - ((uint64_t)pos & (MOVE_PAGE - 1));
+
+	if (!stream && max > whole)
+		max = whole;
 	return len < max ? (size_t)len : max;
 }
 
 int64_t move_file_socket(struct move *m, int in, int64_t *pos, int out, uint64_t len,
 			 uint64_t size_bytes, bool stream)
 {
+	size_t max = move_piece_max(m, out, len);
 	uint64_t done = 0;
 	bool more = false;
 
 	if (len > MOVE_MAX)
 		len = MOVE_MAX;
 	while (done < len) {
-		size_t want = move_piece(m, *pos, len - done, stream);
+		size_t want = move_piece(max, *pos, len - done, stream);
 		int64_t got = m->call(SYS_pread64, in, (long)m->buf, (long)want, *pos, 0, 0);
 		int64_t sent;
 

@@ -14,7 +14,7 @@
 #define MOVE_PAGE 4096u
 /* The kernel's own pieces: one datagram each, where the socket has such. */
 #define MOVE_PIECE 65536u
-/* What a socket that does not wait is offered at a time: it may take a part only. */
+/* What a socket that does not wait is offered first: it may take a part only. */
 #define MOVE_OFFER (128u << 10)
 
 static long move_call3(struct move *m, long nr, long a, long b, long c)
@@ -292,8 +292,8 @@ bool move_is_stream(struct move *m, int out)
 	return type == SOCK_STREAM;
 }
 
-/* The largest piece.  One send that waits is better than many that are told to wait. */
-static size_t move_piece_max(struct move *m, int out, uint64_t len)
+/* The first piece.  One send that waits is better than many that are told to wait. */
+static size_t move_piece_first(struct move *m, int out, uint64_t len)
 {
 	if (m->size <= MOVE_OFFER || len <= MOVE_OFFER ||
 	    (m->waits && !move_is_nonblock(m, out)))
@@ -313,7 +313,7 @@ static size_t move_piece(size_t max, int64_t pos, uint64_t len, bool stream)
 int64_t move_file_socket(struct move *m, int in, int64_t *pos, int out, uint64_t len,
 			 uint64_t size_bytes, bool stream)
 {
-	size_t max = move_piece_max(m, out, len);
+	size_t max = move_piece_first(m, out, len);
 	uint64_t done = 0;
 	bool more = false;
 
@@ -337,6 +337,9 @@ int64_t move_file_socket(struct move *m, int in, int64_t *pos, int out, uint64_t
 		*pos += sent;
 		if (sent < got)
 			break;
+		/* It takes all that it is offered: fewer and larger pieces. */
+		if (max < m->size)
+			max *= 2;
 	}
 	return (int64_t)done;
 }

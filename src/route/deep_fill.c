@@ -22,6 +22,9 @@ static uint64_t deep_want(struct job *j, const struct deep *d, uint64_t max)
 	uint64_t left = deep_left(j, d);
 	uint64_t want = job_want(j, max);
 
+	/* Writing the caller's memory costs this thread no copy: no share of a turn, either. */
+	if (want && d->how == DEEP_MEMORY && !j->rate_bytes)
+		return deep_min(left, max);
 	if (want >= left)
 		return deep_min(left, max);
 	if (want && want < d->block)
@@ -122,10 +125,11 @@ static bool deep_fill_memory(struct job *j, struct deep *d, uint64_t want)
 
 static int deep_fill_pieces(struct job *j, struct deep *d)
 {
+	uint64_t max = d->how == DEEP_MEMORY ? DEEP_PIECE_MEMORY_BYTES : DEEP_PIECE_BYTES;
 	bool progress = false;
 
 	while (!d->plain && d->n < d->depth && deep_left(j, d)) {
-		uint64_t want = deep_want(j, d, DEEP_PIECE_BYTES);
+		uint64_t want = deep_want(j, d, max);
 
 		if (!want)
 			break;

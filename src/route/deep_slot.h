@@ -15,6 +15,7 @@
 /* With memory of ours; the caller's costs nothing, and more of it is faster. */
 #define DEEP_SLOTS_BUFFERED 8u
 #define DEEP_PIECE_BYTES (1u << 20)
+#define DEEP_PIECE_MEMORY_BYTES (4u << 20) /* of the caller's: fewer calls, fewer interrupts */
 #define DEEP_NO_MEMORY 0 /* beside enum step */
 
 enum slot_state {

@@ -201,7 +201,8 @@ int job_source_ended(struct job *j)
 	}
 	return job_fail(j, -ENODATA, "source ended at offset %llu, %llu bytes short: the %s %s", at,
 			(unsigned long long)(j->len - j->taken), end_noun(&j->from),
-			j->from.kind == DECANT_END_FILE ? "shrank" : "was closed early");
+			j->from.kind == DECANT_END_FILE ? "shrank, or never was longer" :
+							  "was closed early");
 }
 
 int job_fail_source(struct job *j, int code)

@@ -15,14 +15,16 @@ struct fio_job {
 	const char *name;
 	const char *engine, *bs, *depth;
 	bool direct;
+	bool memory; /* has as much memory to write from as we have */
 };
 
 static const struct fio_job fio_jobs[] = {
-	{ "fio psync 1 MiB", "psync", "1m", "1", false },
-	{ "fio direct 1 MiB", "psync", "1m", "1", true },
-	{ "fio direct 1 MiB x 8", "io_uring", "1m", "8", true },
-	{ "fio direct 4 MiB x 4", "io_uring", "4m", "4", true },
-	{ "fio direct 4 MiB x 32", "io_uring", "4m", "32", true },
+	{ "fio psync 1 MiB", "psync", "1m", "1", false, false },
+	{ "fio direct 1 MiB", "psync", "1m", "1", true, false },
+	{ "fio direct 1 MiB x 8", "io_uring", "1m", "8", true, false },
+	{ "fio direct 4 MiB x 4", "io_uring", "4m", "4", true, false },
+	{ "fio direct 4 MiB x 32", "io_uring", "4m", "32", true, false },
+	{ "fio direct 4 MiB x 256", "io_uring", "4m", "256", true, true },
 };
 
 /* Terse version 3: KiB/s at 7 and 48, ms at 9 and 50, CPU % at 88 and 89. */
@@ -97,7 +99,8 @@ void fio_add(struct movers *ms, const struct setting *s)
 	for (size_t i = 0; i < sizeof(fio_jobs) / sizeof(fio_jobs[0]); i++) {
 		struct mover *m;
 
-		if (s->c->direct && !fio_jobs[i].direct)
+		if ((s->c->direct && !fio_jobs[i].direct) ||
+		    (fio_jobs[i].memory && !s->c->from_memory))
 			continue;
 		m = movers_new(ms, "disk", fio_jobs[i].name);
 		m->run = fio_run;

@@ -4,9 +4,12 @@
  * nothing of it is seen, and that the target lives whenever we die.
  */
 #include <linux/capability.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tap.h"
@@ -14,6 +17,7 @@
 #include "lib/dying.h"
 #include "lib/kit.h"
 #include "lib/remote.h"
+#include "uapi/ptrace.h"
 
 #define TIMES 40
 
@@ -139,12 +143,33 @@ static const struct refusal refusals[] = {
 	{ "life seccomp", "CAP_SYS_ADMIN", -EPERM, spoil_capability },
 };
 
+/* Since Linux 6.4; before that a tracer cannot know. */
+static bool kernel_tells_dispatch(void)
+{
+	struct uapi_ptrace_sud sud;
+	pid_t pid = kit_must(fork());
+	long r;
+
+	if (pid == 0) {
+		ptrace(PTRACE_TRACEME, 0, 0, 0);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	kit_must(waitpid(pid, NULL, 0));
+	r = ptrace((int)UAPI_PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, pid, sizeof(sud), &sud);
+	kill(pid, SIGKILL);
+	kit_must(waitpid(pid, NULL, 0));
+	return r >= 0;
+}
+
 static void refusal_run(const void *arg)
 {
 	const struct refusal *f = arg;
 	struct victim v;
 	struct remote r;
 
+	if (strstr(f->why, "dispatch") && !kernel_tells_dispatch())
+		skip("this kernel tells no tracer of syscall user dispatch");
 	victim_begin(&v, 0, "%s", f->victim);
 	remote_open(&r, v.pid, remote_act_calls);
 	if (f->spoil)

@@ -161,7 +161,7 @@ static void test_list(void)
 	struct target *t = victim_start();
 	struct maps plain = MAPS_INIT;
 	struct buf records = BUF_INIT;
-	size_t n, each = sizeof(struct vma_record), missing = 0;
+	size_t n, each = sizeof(struct vma_record), missing = 0, beyond;
 	struct vma_iter v;
 	struct err e;
 
@@ -169,7 +169,9 @@ static void test_list(void)
 	need(maps_read(t, MAPS_PLAIN, &plain, &e) == 0, "%s", e.text);
 	is_int(vma_iter_read(&v, t->live, &records), 0, "read");
 	n = records.len / each;
-	is_int(n, plain.n - 1, "all but [vsyscall], and none twice");
+	/* [vsyscall], where the kernel has it, is in the kernel's half. */
+	beyond = plain.n && plain.v[plain.n - 1].start > INT64_MAX;
+	is_int(n, plain.n - beyond, "all but [vsyscall], and none twice");
 	for (size_t i = 0; i < n && i < plain.n; i++) {
 		struct vma_record r;
 

@@ -81,7 +81,7 @@ static void run_controls(void)
 	int fd;
 
 	begin();
-	victim_begin(&v, 0, "counter --mib 16 --rate 2");
+	victim_begin(&v, 0, "counter --mib 16 --rate 20");
 	need(tool(&t, 0, "predump %d -D %s/chain --final --rounds 4", v.pid, dir), "%s", t.text);
 	victim_end(&v);
 	need(good_core(5, &o), "it is good: %s", o.what);
@@ -251,7 +251,8 @@ static void run_idle(void)
 	ok(number(&t, "last_pages") * 4 < number(&t, "present_pages"),
 	   "the third image has less than a quarter of all: %s", t.text);
 	ok(number(&t, "parent_pages") > 10, "the rest is in its parents");
-	ok(number(&t, "stops") == 1, "one stop");
+	/* Soft-dirty bits are there without one. */
+	ok(number(&t, "stops") == !strstr(t.text, "soft-dirty"), "one stop, if any: %s", t.text);
 	ok(!victim_harm(&v), "the victim is well");
 	victim_end(&v);
 	end();

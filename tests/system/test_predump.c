@@ -81,7 +81,7 @@ static void run_controls(void)
 	int fd;
 
 	begin();
-	victim_begin(&v, 0, "counter --mib 16 --rate 20");
+	victim_begin(&v, 0, "counter --mib 64 --rate 2");
 	need(tool(&t, 0, "predump %d -D %s/chain --final --rounds 4", v.pid, dir), "%s", t.text);
 	victim_end(&v);
 	need(good_core(5, &o), "it is good: %s", o.what);

@@ -85,7 +85,9 @@ static void run_rounds(void)
 	grouped_begin(&v, &g);
 	need(tool(&t, 0, "predump %d -D %s/chain --tree --rounds 4 --json", v.pid, dir), "%s",
 	     t.text);
-	is_int(number(&t, "stops"), 3, "one stop each, and none for later rounds");
+	/* Soft-dirty bits are there without one. */
+	is_int(number(&t, "stops"), strstr(t.text, "soft-dirty") ? 0 : 3,
+	       "one stop each, if any, and none for later rounds");
 	ok(number(&t, "parent_pages") > 3 * 16, "what was not written is in the parents: %s",
 	   t.text);
 	for (unsigned i = 1; i <= 4; i++)

@@ -196,6 +196,7 @@ static void run_watch_ends(void)
 	need(pid > 0, "the watcher is found");
 	kill(pid, SIGKILL);
 	ok(gone(pid), "it is killed");
+	kit_sleep_ms(300); /* helpers of its, which have its socket, die a moment later */
 	ok(tool(&t, 0, "predump %d -D %s/d --json", v.pid, dir), "without it: %s", t.text);
 	is_int(number(&t, "parent_pages"), 0, "an image by itself");
 	ok(!victim_harm(&v), "the victim is well");

@@ -94,7 +94,6 @@ static const struct route *api_small(const struct decant_transfer *t, const stru
 	return t->checksum && route && !route->user_space ? NULL : route;
 }
 
-/* moves: the transfer will be made, and the file have been sent. */
 /* What was sent lately mostly still is there: then its last page tells enough. */
 static uint32_t api_cold_permille(const struct api_request *r)
 {
@@ -105,6 +104,7 @@ static uint32_t api_cold_permille(const struct api_request *r)
 	return residency_cold_permille(r->from.fd, r->from.offset, r->len);
 }
 
+/* moves: the transfer will be made, and the file have been sent. */
 static void api_query(struct decant *d, const struct decant_transfer *t, struct api_request *r,
 		      bool moves)
 {
@@ -178,7 +178,6 @@ int api_prepare(struct decant *d, const struct decant_transfer *t, struct api_re
 		api_fit(&r->query, r->route, &r->guarantee, &r->copies);
 	return ret;
 }
-
 
 int api_replan(void *arg, struct job *j)
 {
